@@ -1,0 +1,1 @@
+"""The command ``funnel``: one command group a file; parse, call, print."""

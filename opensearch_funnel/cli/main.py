@@ -1,0 +1,82 @@
+"""The root of the command line: names the groups, loads one only when it is called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import rich_click as click
+from click.exceptions import Exit
+from rich.console import Console
+
+from opensearch_funnel.core.errors import FunnelError
+
+# Name → module; each module has one command of that name. Imported when asked for, so that
+# `funnel --help` needs neither a client nor a model runtime.
+COMMANDS: dict[str, str] = {}
+
+
+class LazyGroup(click.RichGroup):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order in which a new user meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(f"opensearch_funnel.cli.{module}"), cmd_name)
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="opensearch-funnel", prog_name="funnel")
+def funnel() -> None:
+    """Turn the OpenSearch index that you run into a multi-stage neural search funnel.
+
+    Start here: funnel node start, then funnel demo.
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0 when it worked, 1 when it failed, 2 when the command was not understood, 130 after
+        Ctrl-C.
+    """
+    try:
+        result: Any = funnel.main(args=arguments, prog_name="funnel", standalone_mode=False)
+    except Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("stopped")
+        return 128 + signal.SIGINT
+    except FunnelError as error:
+        _say(f"error: {error}")
+        return 1
+    except BrokenPipeError:
+        # The reader went away (funnel … | head): not an error, and nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def run() -> None:
+    """Start the command line as a program."""
+    sys.exit(main())

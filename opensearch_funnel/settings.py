@@ -1,0 +1,110 @@
+"""What a user can set: flags first, then ``FUNNEL_*`` in the environment, then ``funnel.toml``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from opensearch_funnel.core.errors import InputError
+
+CONFIG_FILE = Path("funnel.toml")
+NODE_PORT = 9250
+SERVICE_PORT = 8750
+
+
+def default_home() -> Path:
+    """Return where caches live unless ``FUNNEL_HOME`` says otherwise.
+
+    The embedded node never runs as root, so as root the folder is one that another user can
+    reach: root's own home is closed to it.
+    """
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/cache/opensearch-funnel")
+    return user_cache_path("opensearch-funnel")
+
+
+class Settings(BaseSettings):
+    """Everything that is not part of a plan.
+
+    Example:
+        >>> Settings(url="https://search.example:9200").url
+        'https://search.example:9200'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FUNNEL_", extra="ignore")
+
+    url: str = f"http://127.0.0.1:{NODE_PORT}"
+    """Address of the cluster; the embedded node by default."""
+    username: str | None = None
+    """User of the cluster, for basic auth."""
+    password: SecretStr | None = None
+    """Password of that user; best given by ``FUNNEL_PASSWORD``."""
+    ca_certs: Path | None = None
+    """A file with the authorities to trust for ``https``."""
+    verify_certs: bool = True
+    """Whether the certificate of an ``https`` cluster is checked."""
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds to wait for one answer of the cluster."""
+    service_url: str = f"http://127.0.0.1:{SERVICE_PORT}"
+    """Where the cluster reaches the service."""
+    home: Path = Field(default_factory=default_home)
+    """Where the embedded node, models and graphs are kept."""
+    datasets: Path = Path("../shared/datasets")
+    """Where tests and benchmarks find evaluation data."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of one model session; all cores if not set."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, ``funnel.toml`` in the working folder."""
+        del dotenv_settings, file_secret_settings
+        table = _settings_table(CONFIG_FILE)
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, table))
+
+
+def _settings_table(path: Path) -> dict[str, Any]:
+    """Read the table ``[settings]`` of a configuration file; empty where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("settings", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from error
+    if not isinstance(table, dict):
+        raise InputError(f"[settings] in {path} must be a table")
+    return table
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; a flag that was given (not ``None``) wins over every other source.
+
+    Raises:
+        InputError: a value has the wrong type; says which and where it came from.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"setting {name!r} is not usable: {first['msg']} (flag, FUNNEL_{name.upper()}, or "
+            f"[settings] in {CONFIG_FILE})"
+        ) from error
