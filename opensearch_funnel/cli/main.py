@@ -16,7 +16,10 @@ from opensearch_funnel.core.errors import FunnelError
 
 # Name → module; each module has one command of that name. Imported when asked for, so that
 # `funnel --help` needs neither a client nor a model runtime.
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "serve": "serve",
+    "pipeline": "pipeline",
+}
 
 
 class LazyGroup(click.RichGroup):

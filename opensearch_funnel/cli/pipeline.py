@@ -1,0 +1,129 @@
+"""``funnel pipeline``: the search pipeline of an index: applied, shown, removed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from opensearch_funnel.cli.connection import engine_options
+from opensearch_funnel.cli.output import emit, key_values, output_option
+from opensearch_funnel.settings import CONFIG_FILE, Settings
+
+
+@click.group()
+def pipeline() -> None:
+    """The search pipeline that upgrades an index's searches."""
+
+
+@pipeline.command()
+@click.option("--index", default=None, help="The index or alias; by default the plan's.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=CONFIG_FILE,
+    show_default=True,
+    help="A file with the plan under [plan]; defaults where it does not exist.",
+)
+@click.option("--name", default=None, help="Name of the pipeline  [default: funnel-INDEX]")
+@click.option("--default", is_flag=True, help="Make it the default pipeline of the index.")
+@click.option("--service-url", default=None, help="Where the cluster reaches funnel serve.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and change nothing.")
+@output_option
+@engine_options
+def apply(
+    settings: Settings,
+    *,
+    index: str | None,
+    plan_file: Path,
+    name: str | None,
+    default: bool,
+    service_url: str | None,
+    dry_run: bool,
+    output: str,
+) -> None:
+    """Make the search pipeline of a plan, with its connectors and models.
+
+    With --default every search of the index goes through it, without a change in any client;
+    one call turns that off again: funnel pipeline remove.
+
+    Example: funnel pipeline apply --index films --default
+    """
+    from opensearch_funnel.build import read_plan
+    from opensearch_funnel.engine.applying import (
+        apply_pipeline,
+        bound_plan,
+        pipeline_name,
+        planned_requests,
+    )
+    from opensearch_funnel.engine.client import connect
+
+    client = connect(settings)
+    plan = bound_plan(client, read_plan(plan_file, alias=index))
+    url = service_url or settings.service_url
+    if dry_run:
+        name = name or pipeline_name(plan.alias)
+        emit(planned_requests(plan, service_url=url, name=name), output="json")
+        return
+    applied = apply_pipeline(client, plan, service_url=url, name=name, default=default)
+    emit(asdict(applied), output=output)
+
+
+@pipeline.command()
+@output_option
+@engine_options
+def show(settings: Settings, *, output: str) -> None:
+    """List the pipelines that were applied to the cluster.
+
+    Example: funnel pipeline show --output json
+    """
+    from opensearch_funnel.engine.applying import show_pipelines
+    from opensearch_funnel.engine.client import connect
+
+    applied = show_pipelines(connect(settings))
+
+    def table(console: Console) -> None:
+        grid = Table("pipeline", "plan", "legs", "rerank", "service", "default of")
+        for one in applied:
+            plan = one["plan"]
+            legs = [leg for leg in ("bm25", "sparse", "dense") if plan[leg]["weight"] > 0]
+            reranker = plan["rerank"]["model"] if plan["rerank"]["enabled"] else "off"
+            default_of = ", ".join(one["default_of"]) or "—"
+            grid.add_row(
+                one["name"],
+                one["plan_id"],
+                " ".join(legs),
+                reranker,
+                one["service_url"],
+                default_of,
+            )
+        console.print(grid if applied else "no pipeline is applied")
+
+    emit({"pipelines": applied}, output=output, table=table)
+
+
+@pipeline.command()
+@click.option("--index", default=None, help="The index or alias whose pipeline goes.")
+@click.option("--name", default=None, help="The pipeline, where it has a name of its own.")
+@output_option
+@engine_options
+def remove(settings: Settings, *, index: str | None, name: str | None, output: str) -> None:
+    """Undo everything that apply did: default, pipeline, models, connectors, settings.
+
+    Example: funnel pipeline remove --index films
+    """
+    from opensearch_funnel.engine.applying import pipeline_name, remove_pipeline
+    from opensearch_funnel.engine.client import connect
+
+    if (index is None) == (name is None):
+        raise click.UsageError("give either --index or --name")
+    removed = remove_pipeline(connect(settings), name or pipeline_name(str(index)))
+    emit(
+        {"removed": removed.name, "was_default_of": sorted(removed.default_of)},
+        output=output,
+        table=lambda console: console.print(key_values({"removed": removed.name})),
+    )

@@ -1,0 +1,260 @@
+"""The declarative form of a funnel: what ``funnel.toml`` says, and the only thing users write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
+from typing import Any, Literal, get_args
+
+from opensearch_funnel.core.errors import InvalidPlanError
+
+LegName = Literal["bm25", "sparse", "dense"]
+Technique = Literal["min_max", "z_score", "l2", "rrf"]
+Combination = Literal["arithmetic_mean", "geometric_mean", "harmonic_mean"]
+Trace = Literal["off", "mark"]
+
+LEGS: tuple[LegName, ...] = get_args(LegName)
+MAX_DEPTH = 2000
+MAX_RANK_CONSTANT = 10_000  # the engine's own limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bm25Leg:
+    """The client's own query, as it came."""
+
+    weight: float = 1.0
+    """Share of this leg in the fused score, relative to the other legs; 0 leaves it out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseLeg:
+    """Learned term weights in ``funnel.sparse_<slot>``."""
+
+    weight: float = 1.0
+    model: str = "splade-tiny"
+    fingerprint: str = ""
+    """Of the model that encoded the index; empty until the plan is applied."""
+    query_terms: int = 64
+    """At most this many of a query's heaviest terms are searched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseLeg:
+    """One vector a document in ``funnel.dense_<slot>``."""
+
+    weight: float = 1.0
+    model: str = "bge-small-en-v1.5"
+    fingerprint: str = ""
+    """Of the model that encoded the index; empty until the plan is applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fusion:
+    """How the legs' scores become one: the words are the engine's."""
+
+    technique: Technique = "min_max"
+    combination: Combination = "arithmetic_mean"
+    rank_constant: int = 60
+    """Only read by ``rrf``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reranking:
+    """The cross-encoder over the best of the fused hits."""
+
+    enabled: bool = False
+    model: str = "funnel-reranker-mini"
+    depth: int = 50
+    """How many hits are reranked."""
+    blend: float = 0.0
+    """Share of the fused order in the final score, from 0 (the model alone) to 1."""
+    reason: str = "not decided yet"
+    """Why it is on or off, with the evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long the service may take before the answer goes on without it; in milliseconds."""
+
+    rewrite_ms: int = 250
+    rank_ms: int = 700
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelPlan:
+    """A whole funnel over one index or alias.
+
+    Immutable: a change gives another plan with another ``plan_id``.
+
+    Example:
+        >>> plan = FunnelPlan(alias="films")
+        >>> plan.active_legs
+        ('bm25', 'sparse', 'dense')
+        >>> FunnelPlan.from_dict(plan.to_dict()) == plan
+        True
+    """
+
+    alias: str
+    """The index or alias whose searches the plan upgrades."""
+    text_fields: tuple[str, ...] = ("title", "text")
+    """The fields that are encoded and that the reranker reads, most telling first."""
+    slot: str = "a"
+    """Which pair of funnel fields is searched."""
+    depth: int = 200
+    """Candidates of each leg: the ``pagination_depth`` of the hybrid query."""
+    bm25: Bm25Leg = field(default_factory=Bm25Leg)
+    sparse: SparseLeg = field(default_factory=SparseLeg)
+    dense: DenseLeg = field(default_factory=DenseLeg)
+    fusion: Fusion = field(default_factory=Fusion)
+    rerank: Reranking = field(default_factory=Reranking)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    trace: Trace = "mark"
+
+    def __post_init__(self) -> None:
+        weights = self._leg_weights().values()
+        rules = (
+            (bool(self.alias), "a plan needs the index or alias that it is for"),
+            (bool(self.text_fields), "text_fields is empty: name the fields to encode"),
+            (self.slot.isalnum(), f"slot must be letters and digits, not {self.slot!r}"),
+            (1 <= self.depth <= MAX_DEPTH, f"depth must be from 1 to {MAX_DEPTH}"),
+            (
+                0 <= self.rerank.depth <= self.depth,
+                f"rerank.depth ({self.rerank.depth}) must be from 0 to depth ({self.depth})",
+            ),
+            (0.0 <= self.rerank.blend <= 1.0, "rerank.blend must be from 0 to 1"),
+            (
+                1 <= self.fusion.rank_constant <= MAX_RANK_CONSTANT,
+                f"fusion.rank_constant must be from 1 to {MAX_RANK_CONSTANT}",
+            ),
+            (
+                self.fusion.technique != "z_score" or self.fusion.combination == "arithmetic_mean",
+                'technique = "z_score" goes with combination = "arithmetic_mean" only',
+            ),
+            (min(weights) >= 0, "a leg's weight must not be negative"),
+            (max(weights) > 0, "at least one leg needs a weight above 0"),
+            (
+                min(self.deadlines.rewrite_ms, self.deadlines.rank_ms) >= 1,
+                "deadlines must be at least 1 ms",
+            ),
+        )
+        for holds, message in rules:
+            if not holds:
+                raise InvalidPlanError(message)
+
+    def _leg_weights(self) -> dict[LegName, float]:
+        return {
+            "bm25": self.bm25.weight,
+            "sparse": self.sparse.weight,
+            "dense": self.dense.weight,
+        }
+
+    @property
+    def active_legs(self) -> tuple[LegName, ...]:
+        """The legs that are searched, in the order in which the engine gets them."""
+        weights = self._leg_weights()
+        return tuple(leg for leg in LEGS if weights[leg] > 0)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The share of each active leg; they add up to 1, as the engine wants."""
+        weights = self._leg_weights()
+        total = sum(weights[leg] for leg in self.active_legs)
+        return tuple(round(weights[leg] / total, 6) for leg in self.active_legs)
+
+    @property
+    def sparse_field(self) -> str:
+        """The field of the sparse leg."""
+        return f"funnel.sparse_{self.slot}"
+
+    @property
+    def dense_field(self) -> str:
+        """The field of the dense leg."""
+        return f"funnel.dense_{self.slot}"
+
+    @property
+    def plan_id(self) -> str:
+        """The alias and a hash of everything the plan says; good in a URL path."""
+        content = json.dumps(self.to_dict(), sort_keys=True).encode()
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in self.alias)
+        return f"{safe}.{sha256(content).hexdigest()[:12]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON types, to store or to send."""
+        plain = asdict(self)
+        plain["text_fields"] = list(self.text_fields)
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> FunnelPlan:
+        """Read a plan from JSON or TOML types.
+
+        Raises:
+            InvalidPlanError: a key is unknown, or a value is of the wrong type or out of range.
+
+        Example:
+            >>> FunnelPlan.from_dict({"alias": "films", "detph": 100})
+            Traceback (most recent call last):
+            ...
+            opensearch_funnel.core.errors.InvalidPlanError: unknown key 'detph' in the plan
+        """
+        parts: dict[str, Any] = dict(plain)
+        for name, kind in _PARTS.items():
+            if name in parts:
+                parts[name] = _read(kind, parts[name], where=f"[{name}]")
+        if isinstance(parts.get("text_fields"), list):
+            parts["text_fields"] = tuple(parts["text_fields"])
+        plan: FunnelPlan = _read(cls, parts, where="the plan")
+        return plan
+
+
+_PARTS: dict[str, type[Any]] = {
+    "bm25": Bm25Leg,
+    "sparse": SparseLeg,
+    "dense": DenseLeg,
+    "fusion": Fusion,
+    "rerank": Reranking,
+    "deadlines": Deadlines,
+}
+_ANNOTATIONS: dict[str, tuple[Any, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "tuple[str, ...]": (tuple,),
+    **{name: (kind,) for name, kind in ((k.__name__, k) for k in _PARTS.values())},
+}
+_CHOICES: dict[str, Any] = {
+    "Technique": Technique,
+    "Combination": Combination,
+    "Trace": Trace,
+}
+
+
+def _read(kind: type[Any], values: Any, *, where: str) -> Any:
+    """Build one dataclass from a mapping, checking names, types and choices."""
+    if not isinstance(values, Mapping):
+        raise InvalidPlanError(f"{where} must be a table, not {values!r}")
+    known = {f.name: str(f.type) for f in fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            raise InvalidPlanError(f"unknown key {name!r} in {where}")
+        _check(name, value, known[name], where=where)
+    if kind is FunnelPlan and "alias" not in values:
+        raise InvalidPlanError('a plan needs the index or alias that it is for: alias = "…"')
+    return kind(**values)
+
+
+def _check(name: str, value: Any, annotation: str, *, where: str) -> None:
+    if annotation in _CHOICES:
+        choices = get_args(_CHOICES[annotation])
+        if value not in choices:
+            raise InvalidPlanError(
+                f"{name} in {where} must be one of {', '.join(choices)}, not {value!r}"
+            )
+        return
+    expected = _ANNOTATIONS[annotation]
+    wrong_bool = isinstance(value, bool) and bool not in expected
+    if wrong_bool or not isinstance(value, expected):
+        raise InvalidPlanError(f"{name} in {where} must be {annotation}, not {value!r}")

@@ -1,0 +1,126 @@
+"""Queries as data: pure functions that return the engine's JSON, and send nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opensearch_funnel.core.plan import FunnelPlan, LegName
+
+Body = dict[str, Any]
+
+MAX_TOKEN_WEIGHT = 64.0
+"""``neural_sparse`` refuses a query weight outside (0, 64]."""
+MAX_CLAUSES = 1000
+"""Clauses of all legs together; the engine's own limit is 1,024 and fails the whole search."""
+
+MATCH_NONE: Body = {"match_none": {}}
+
+
+def multi_match(text: str, *, fields: Sequence[str] = ("title", "text")) -> Body:
+    """Return the BM25 query that every evaluation uses: best field wins.
+
+    Example:
+        >>> multi_match("heat")["multi_match"]["fields"]
+        ['title', 'text']
+    """
+    return {"multi_match": {"query": text, "fields": list(fields), "type": "best_fields"}}
+
+
+def sparse_query(
+    field: str, term_weights: Mapping[str, float], *, limit: int | None = None
+) -> Body:
+    """Return the dot product of a query's term weights with the documents'.
+
+    Args:
+        field: a ``rank_features`` field.
+        term_weights: the query's tokens and weights; weights outside what the engine takes
+            are cut to it, and tokens without a positive weight are left out.
+        limit: keep only so many of the heaviest tokens.
+
+    Returns:
+        A ``neural_sparse`` query, which unlike ``rank_feature`` does not split tokens at dots;
+        a query that matches nothing where no token is left, because an empty one is refused.
+
+    Example:
+        >>> sparse_query("f", {"paris": 1.5, "in": 0.25}, limit=1)
+        {'neural_sparse': {'f': {'query_tokens': {'paris': 1.5}}}}
+        >>> sparse_query("f", {})
+        {'match_none': {}}
+    """
+    heaviest = sorted(
+        ((min(w, MAX_TOKEN_WEIGHT), t) for t, w in term_weights.items() if w > 0),
+        key=lambda pair: (-pair[0], pair[1]),
+    )[:limit]
+    if not heaviest:
+        return dict(MATCH_NONE)
+    return {"neural_sparse": {field: {"query_tokens": {t: round(w, 6) for w, t in heaviest}}}}
+
+
+def dense_query(field: str, vector: Sequence[float], *, k: int) -> Body:
+    """Return the ``k`` nearest documents; an index without the field has none.
+
+    Example:
+        >>> dense_query("f", [1.0], k=2)
+        {'knn': {'f': {'vector': [1.0], 'k': 2, 'ignore_unmapped': True}}}
+    """
+    return {"knn": {field: {"vector": list(vector), "k": k, "ignore_unmapped": True}}}
+
+
+def leg_queries(
+    plan: FunnelPlan,
+    *,
+    bm25: Mapping[str, Any],
+    term_weights: Mapping[str, float],
+    vector: Sequence[float],
+) -> dict[LegName, Body]:
+    """Return the query of each active leg of a plan, in the plan's order.
+
+    Args:
+        plan: says which legs there are, and their fields.
+        bm25: the query of the lexical leg, as the client wrote it.
+        term_weights: the query's term weights, for the sparse leg.
+        vector: the query's embedding, for the dense leg.
+    """
+    every: dict[LegName, Body] = {
+        "bm25": dict(bm25),
+        "sparse": sparse_query(plan.sparse_field, term_weights, limit=plan.sparse.query_terms),
+        "dense": dense_query(plan.dense_field, vector, k=plan.depth),
+    }
+    return {leg: every[leg] for leg in plan.active_legs}
+
+
+def hybrid(legs: Mapping[LegName, Body], *, depth: int) -> Body:
+    """Return one hybrid query over named legs.
+
+    ``pagination_depth`` is always set: without it a leg is as deep as the page is long, and
+    the fused scores depend on ``size``.
+
+    Example:
+        >>> hybrid({"bm25": {"match": {"t": "x"}}}, depth=50)["hybrid"]["pagination_depth"]
+        50
+    """
+    return {
+        "hybrid": {
+            "queries": [named(query, name=leg) for leg, query in legs.items()],
+            "pagination_depth": depth,
+        }
+    }
+
+
+def named(query: Mapping[str, Any], *, name: str) -> Body:
+    """Give a query a name that shows up in a hit's ``matched_queries``.
+
+    The query is wrapped, not edited: a client's own name inside it stays.
+
+    Example:
+        >>> named({"match_all": {}}, name="all")
+        {'bool': {'must': [{'match_all': {}}], '_name': 'all'}}
+    """
+    return {"bool": {"must": [dict(query)], "_name": name}}
+
+
+def clause_count(legs: Mapping[LegName, Body]) -> int:
+    """Return how many clauses the sparse leg adds: the engine's limit is over all legs."""
+    sparse = legs.get("sparse", {}).get("neural_sparse", {})
+    return sum(len(field["query_tokens"]) for field in sparse.values())

@@ -1,0 +1,205 @@
+"""What a search request becomes: the allow-list of what is upgraded, and the upgraded body.
+
+The default pipeline of an index runs on **every** request to it, also on the searches inside
+``_delete_by_query``, ``_update_by_query`` and ``_reindex``, where a wider query destroys data.
+So only a request that is surely a search for a person is upgraded, and a request with anything
+that is not on the list passes through as it came.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.engine.queries import Body, hybrid
+
+KEY_FIELDS = ("funnel.id", "funnel.hash")
+"""What ``rank`` gets of each hit, glued together by the engine: the hash has a fixed length."""
+
+MARK = "_funnel"
+DEFAULT_SIZE = 10
+
+_HARMLESS_KEYS = frozenset(
+    {
+        "query",
+        "from",
+        "size",
+        "timeout",
+        "_source",
+        "fields",
+        "docvalue_fields",
+        "highlight",
+        "track_total_hits",
+        "include_named_queries_score",
+    }
+)
+_TEXT_QUERIES = frozenset({"match", "multi_match"})
+_EXACT_TOTALS = (True, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """A request that may be upgraded.
+
+    Attributes:
+        text: what the user typed.
+        query: the client's own query; it becomes the lexical leg.
+        size: how many hits the client wants.
+    """
+
+    text: str
+    query: Mapping[str, Any]
+    size: int
+
+
+def read_text_search(body: Mapping[str, Any], *, depth: int) -> TextSearch | None:
+    """Read a search body as a search for a person, or say that it is none.
+
+    Args:
+        body: the request as the pipeline hands it over: normalised by the engine.
+        depth: the plan's depth; a longer page is not upgraded.
+
+    Returns:
+        ``None`` for everything that must pass through as it came.
+
+    Example:
+        >>> read_text_search({"query": {"match": {"text": {"query": "fox"}}}}, depth=200).text
+        'fox'
+        >>> read_text_search({"query": {"match_all": {}}}, depth=200) is None
+        True
+        >>> by_query_job = {"query": {"match": {"text": {"query": "fox"}}}, "sort": ["_doc"]}
+        >>> read_text_search(by_query_job, depth=200) is None
+        True
+    """
+    size = body.get("size", DEFAULT_SIZE)
+    if (
+        not body.keys() <= _HARMLESS_KEYS
+        or body.get("from", 0) != 0
+        or not isinstance(size, int)
+        or not 0 < size <= depth
+        or body.get("track_total_hits") in _EXACT_TOTALS
+    ):
+        return None
+    query = body.get("query")
+    text = _query_text(query)
+    if not isinstance(query, Mapping) or text is None or not text.strip():
+        return None
+    return TextSearch(text=text, query=query, size=size)
+
+
+def _query_text(query: Any) -> str | None:
+    """Find what was typed in a text query; ``None`` for any other query."""
+    if not isinstance(query, Mapping) or len(query) != 1:
+        return None
+    ((kind, content),) = query.items()
+    if kind not in _TEXT_QUERIES or not isinstance(content, Mapping):
+        return None
+    if kind == "match":
+        if len(content) != 1:
+            return None
+        (content,) = content.values()
+        if isinstance(content, str):
+            return content
+    text = content.get("query") if isinstance(content, Mapping) else None
+    return text if isinstance(text, str) else None
+
+
+def upgraded_body(
+    body: Mapping[str, Any],
+    search: TextSearch,
+    *,
+    plan: FunnelPlan,
+    legs: Mapping[LegName, Body],
+) -> Body:
+    """Return the hybrid request that stands in for a text search.
+
+    Everything the client asked to see stays; the funnel's own fields are kept out of what it
+    gets back.
+
+    Args:
+        body: the client's request.
+        search: what was read from it.
+        plan: the plan that upgrades it.
+        legs: the query of each leg.
+    """
+    rerank = plan.rerank.enabled
+    upgraded: Body = {
+        **body,
+        "query": hybrid(legs, depth=plan.depth),
+        "_source": without_funnel_fields(body.get("_source")),
+        "from": 0,
+        "size": min(max(search.size, plan.rerank.depth if rerank else 0), plan.depth),
+    }
+    if rerank:
+        asked = list(body.get("docvalue_fields") or [])
+        upgraded["docvalue_fields"] = [*asked, *({"field": field} for field in KEY_FIELDS)]
+        upgraded["ext"] = {
+            "rerank": {
+                "query_context": {"query_text": rank_context(plan.plan_id, text=search.text)}
+            }
+        }
+    if plan.trace != "off":
+        upgraded["aggregations"] = {MARK: mark(plan.plan_id, rank=rerank)}
+    return upgraded
+
+
+def without_funnel_fields(source: Any) -> Any:
+    """Add the funnel's fields to what ``_source`` leaves out, unless the client asked for them.
+
+    Example:
+        >>> without_funnel_fields(None)
+        {'excludes': ['funnel']}
+        >>> without_funnel_fields(False)
+        False
+        >>> without_funnel_fields({"includes": ["funnel.id"], "excludes": []})
+        {'includes': ['funnel.id'], 'excludes': []}
+    """
+    if source is False:
+        return False
+    if isinstance(source, str):
+        source = [source]
+    if isinstance(source, Sequence):
+        source = {"includes": list(source), "excludes": []}
+    if not isinstance(source, Mapping):
+        return {"excludes": ["funnel"]}
+    includes = list(source.get("includes") or [])
+    if any(str(name).split(".", 1)[0] == "funnel" for name in includes):
+        return dict(source)
+    return {**source, "excludes": [*(source.get("excludes") or []), "funnel"]}
+
+
+def rank_context(plan_id: str, *, text: str) -> str:
+    """Return what travels to ``rank`` with the hits: one JSON object, as text.
+
+    The query is base64: the engine would fill in anything in it that looks like one of its
+    placeholders, and fail where it cannot.
+
+    Example:
+        >>> rank_context("films.0a", text="${parameters.x}")
+        '{"plan": "films.0a", "q": "JHtwYXJhbWV0ZXJzLnh9"}'
+    """
+    encoded = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+    return json.dumps({"plan": plan_id, "q": encoded})
+
+
+def read_rank_context(context: Mapping[str, Any]) -> str:
+    """Return the query text of a rank context.
+
+    Example:
+        >>> read_rank_context({"plan": "films.0a", "q": "Zm94"})
+        'fox'
+    """
+    return base64.b64decode(str(context["q"]), validate=True).decode("utf-8", "surrogatepass")
+
+
+def mark(plan_id: str, *, rank: bool) -> Body:
+    """Return the aggregation that says what an answer should have gone through.
+
+    Its ``meta`` comes back with the answer, at the cost of an empty filter: absent, the
+    rewrite did not happen.
+    """
+    return {"filter": {"match_none": {}}, "meta": {"plan": plan_id, "rank": rank}}

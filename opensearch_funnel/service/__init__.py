@@ -1,0 +1,1 @@
+"""The Python side of the search pipeline: an HTTP service that the engine calls."""

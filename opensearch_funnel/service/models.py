@@ -1,0 +1,41 @@
+"""The models of a plan, and the port through which the service gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opensearch_funnel.core.errors import InvalidPlanError
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.stage import DenseQueryEncoder, PairScorer, SparseQueryEncoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanModels:
+    """What a plan's stages ask; a leg or stage that the plan leaves out has none."""
+
+    sparse: SparseQueryEncoder | None = None
+    dense: DenseQueryEncoder | None = None
+    reranker: PairScorer | None = None
+
+
+OpenModels = Callable[[FunnelPlan], PlanModels]
+"""Load the models that a plan names; may take seconds, and raise ``FunnelError``."""
+
+
+def check_fingerprints(plan: FunnelPlan, models: PlanModels) -> None:
+    """Refuse models that are not the ones which encoded the plan's index.
+
+    Raises:
+        InvalidPlanError: a fingerprint differs; searching would compare unlike vectors.
+    """
+    for leg, wanted, model in (
+        ("sparse", plan.sparse, models.sparse),
+        ("dense", plan.dense, models.dense),
+    ):
+        if model is not None and wanted.fingerprint != model.fingerprint:
+            raise InvalidPlanError(
+                f"the {leg} model {wanted.model} here is {model.fingerprint}, but the index was "
+                f"encoded by {wanted.fingerprint or 'nothing that the plan records'}: pull the "
+                "same model, or encode the index again"
+            )

@@ -1,0 +1,74 @@
+"""The texts that the reranker reads: fetched once, kept by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+from cachetools import LRUCache
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.text import HASH_LENGTH, encoded_text
+
+CACHED_TEXTS = 100_000
+"""How many texts a service keeps: about 100 MB of abstracts."""
+
+
+class IndexTexts:
+    """Texts of documents by ``funnel.id`` and ``funnel.hash``.
+
+    The hash in the key is of the very text, so a document that changed has another key and
+    nothing stale is ever read; no request has to ask whether a kept text still holds.
+    """
+
+    def __init__(self, client: OpenSearch, *, capacity: int = CACHED_TEXTS) -> None:
+        self._client = client
+        self._lock = Lock()
+        self._kept: LRUCache[tuple[str, str], str] = LRUCache(capacity)
+
+    def fetch(self, plan: FunnelPlan, keys: Sequence[str]) -> list[str]:
+        """Return the text of each key, in order.
+
+        Args:
+            plan: says in which index the documents are, and which fields make up the text.
+            keys: ``funnel.id`` and ``funnel.hash``, glued together.
+
+        Raises:
+            StageUnavailableError: a document is gone.
+        """
+        with self._lock:
+            found = {key: self._kept.get((plan.alias, key)) for key in keys}
+        missing = [key for key, text in found.items() if text is None]
+        if missing:
+            fetched = self._from_index(plan, missing)
+            with self._lock:
+                for key, text in fetched.items():
+                    self._kept[plan.alias, key] = text
+            found.update(fetched)
+        texts = [found[key] for key in keys]
+        complete = [text for text in texts if text is not None]
+        if len(complete) != len(keys):
+            raise StageUnavailableError("a hit is no longer in the index")
+        return complete
+
+    def _from_index(self, plan: FunnelPlan, keys: Sequence[str]) -> dict[str, str]:
+        by_id = {key[:-HASH_LENGTH]: key for key in keys}
+        response = self._client.search(
+            index=plan.alias,
+            body={
+                "query": {"bool": {"filter": [{"terms": {"funnel.id": list(by_id)}}]}},
+                "size": len(by_id),
+                "_source": list(plan.text_fields),
+                "docvalue_fields": ["funnel.id"],
+                "track_total_hits": False,
+            },
+            params={"search_pipeline": "_none"},
+        )
+        return {
+            by_id[hit["fields"]["funnel.id"][0]]: encoded_text(
+                hit.get("_source", {}), fields=plan.text_fields
+            )
+            for hit in response["hits"]["hits"]
+        }
