@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError
+from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.client import connect
-from opensearch_funnel.service.models import PlanModels
 from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.settings import Settings

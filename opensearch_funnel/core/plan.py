@@ -17,6 +17,7 @@ Trace = Literal["off", "mark"]
 
 LEGS: tuple[LegName, ...] = get_args(LegName)
 MAX_DEPTH = 2000
+MAX_QUERY_TERMS = 500
 MAX_RANK_CONSTANT = 10_000  # the engine's own limit
 
 
@@ -131,6 +132,10 @@ class FunnelPlan:
             (
                 self.fusion.technique != "z_score" or self.fusion.combination == "arithmetic_mean",
                 'technique = "z_score" goes with combination = "arithmetic_mean" only',
+            ),
+            (
+                1 <= self.sparse.query_terms <= MAX_QUERY_TERMS,
+                f"sparse.query_terms must be from 1 to {MAX_QUERY_TERMS}",
             ),
             (min(weights) >= 0, "a leg's weight must not be negative"),
             (max(weights) > 0, "at least one leg needs a weight above 0"),

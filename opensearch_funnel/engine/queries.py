@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 
 Body = dict[str, Any]
 
 MAX_TOKEN_WEIGHT = 64.0
 """``neural_sparse`` refuses a query weight outside (0, 64]."""
-MAX_CLAUSES = 1000
-"""Clauses of all legs together; the engine's own limit is 1,024 and fails the whole search."""
-
 MATCH_NONE: Body = {"match_none": {}}
 
 
@@ -68,26 +67,29 @@ def dense_query(field: str, vector: Sequence[float], *, k: int) -> Body:
 
 
 def leg_queries(
-    plan: FunnelPlan,
-    *,
-    bm25: Mapping[str, Any],
-    term_weights: Mapping[str, float],
-    vector: Sequence[float],
+    plan: FunnelPlan, *, text: str, bm25: Mapping[str, Any], models: PlanModels
 ) -> dict[LegName, Body]:
     """Return the query of each active leg of a plan, in the plan's order.
 
     Args:
         plan: says which legs there are, and their fields.
+        text: what was searched; encoded here for the sparse and the dense leg.
         bm25: the query of the lexical leg, as the client wrote it.
-        term_weights: the query's term weights, for the sparse leg.
-        vector: the query's embedding, for the dense leg.
+        models: the encoders of the other legs.
     """
-    every: dict[LegName, Body] = {
-        "bm25": dict(bm25),
-        "sparse": sparse_query(plan.sparse_field, term_weights, limit=plan.sparse.query_terms),
-        "dense": dense_query(plan.dense_field, vector, k=plan.depth),
-    }
-    return {leg: every[leg] for leg in plan.active_legs}
+    legs: dict[LegName, Body] = {}
+    for leg in plan.active_legs:
+        if leg == "bm25":
+            legs[leg] = dict(bm25)
+        elif leg == "sparse" and models.sparse is not None:
+            weights = models.sparse.encode_query(text)
+            legs[leg] = sparse_query(plan.sparse_field, weights, limit=plan.sparse.query_terms)
+        elif leg == "dense" and models.dense is not None:
+            vector = models.dense.encode_query(text)
+            legs[leg] = dense_query(plan.dense_field, vector.tolist(), k=plan.depth)
+        else:
+            raise StageUnavailableError(f"the {leg} leg has no model: plan {plan.plan_id}")
+    return legs
 
 
 def hybrid(legs: Mapping[LegName, Body], *, depth: int) -> Body:
@@ -118,9 +120,3 @@ def named(query: Mapping[str, Any], *, name: str) -> Body:
         {'bool': {'must': [{'match_all': {}}], '_name': 'all'}}
     """
     return {"bool": {"must": [dict(query)], "_name": name}}
-
-
-def clause_count(legs: Mapping[LegName, Body]) -> int:
-    """Return how many clauses the sparse leg adds: the engine's limit is over all legs."""
-    sparse = legs.get("sparse", {}).get("neural_sparse", {})
-    return sum(len(field["query_tokens"]) for field in sparse.values())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,10 @@ _HARMLESS_KEYS = frozenset(
 _TEXT_QUERIES = frozenset({"match", "multi_match"})
 _EXACT_TOTALS = (True, -1)
 
+MAX_CLAUSES = 900
+"""Clauses of all legs together: the engine fails the whole search at 1,024."""
+_WORDS = re.compile(r"[0-9A-Za-z]+|[^\x00-\x7f]")
+
 
 @dataclass(frozen=True, slots=True)
 class TextSearch:
@@ -56,23 +61,24 @@ class TextSearch:
     size: int
 
 
-def read_text_search(body: Mapping[str, Any], *, depth: int) -> TextSearch | None:
+def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch | None:
     """Read a search body as a search for a person, or say that it is none.
 
     Args:
         body: the request as the pipeline hands it over: normalised by the engine.
-        depth: the plan's depth; a longer page is not upgraded.
+        plan: the plan that would upgrade it; a page longer than its depth is not upgraded.
 
     Returns:
         ``None`` for everything that must pass through as it came.
 
     Example:
-        >>> read_text_search({"query": {"match": {"text": {"query": "fox"}}}}, depth=200).text
+        >>> plan = FunnelPlan(alias="films")
+        >>> read_text_search({"query": {"match": {"text": {"query": "fox"}}}}, plan=plan).text
         'fox'
-        >>> read_text_search({"query": {"match_all": {}}}, depth=200) is None
+        >>> read_text_search({"query": {"match_all": {}}}, plan=plan) is None
         True
         >>> by_query_job = {"query": {"match": {"text": {"query": "fox"}}}, "sort": ["_doc"]}
-        >>> read_text_search(by_query_job, depth=200) is None
+        >>> read_text_search(by_query_job, plan=plan) is None
         True
     """
     size = body.get("size", DEFAULT_SIZE)
@@ -80,7 +86,7 @@ def read_text_search(body: Mapping[str, Any], *, depth: int) -> TextSearch | Non
         not body.keys() <= _HARMLESS_KEYS
         or body.get("from", 0) != 0
         or not isinstance(size, int)
-        or not 0 < size <= depth
+        or not 0 < size <= plan.depth
         or body.get("track_total_hits") in _EXACT_TOTALS
     ):
         return None
@@ -88,7 +94,22 @@ def read_text_search(body: Mapping[str, Any], *, depth: int) -> TextSearch | Non
     text = _query_text(query)
     if not isinstance(query, Mapping) or text is None or not text.strip():
         return None
+    if lexical_clauses(query, text) + plan.sparse.query_terms > MAX_CLAUSES:
+        return None
     return TextSearch(text=text, query=query, size=size)
+
+
+def lexical_clauses(query: Mapping[str, Any], text: str) -> int:
+    """Estimate from above how many clauses a text query has: its words in each of its fields.
+
+    Characters outside ASCII count one by one: some analyzers split there.
+
+    Example:
+        >>> lexical_clauses({"multi_match": {"fields": ["title", "text"]}}, "a red fox")
+        6
+    """
+    fields = query.get("multi_match", {}).get("fields") or ["one"]
+    return len(_WORDS.findall(text)) * len(fields)
 
 
 def _query_text(query: Any) -> str | None:

@@ -11,8 +11,9 @@ from opensearch_funnel.engine.rewriting import KEY_FIELDS
 
 Body = dict[str, Any]
 
-READ_TIMEOUT_S = 1
 MAX_CONNECTIONS = 100
+_MILLISECONDS = 1000
+_GRACE_MS = 200
 
 
 def fusion_processor(plan: FunnelPlan) -> Body:
@@ -140,8 +141,8 @@ def _connector(
         "credential": {"unused": "unused"},
         "client_config": {
             "max_connection": MAX_CONNECTIONS,
-            "connection_timeout": READ_TIMEOUT_S,
-            "read_timeout": READ_TIMEOUT_S,
+            "connection_timeout": 1,
+            "read_timeout": read_timeout_s(plan),
             "max_retry_times": 0,
         },
         "actions": [
@@ -155,6 +156,20 @@ def _connector(
             }
         ],
     }
+
+
+def read_timeout_s(plan: FunnelPlan) -> int:
+    """Return how long the engine waits for the service, in whole seconds.
+
+    A little longer than the service's own deadlines, so that the service is the one that gives
+    up: it knows why, and says so.
+
+    Example:
+        >>> read_timeout_s(FunnelPlan(alias="films"))
+        1
+    """
+    longest = max(plan.deadlines.rewrite_ms, plan.deadlines.rank_ms) + _GRACE_MS
+    return -(-longest // _MILLISECONDS)
 
 
 def connector_name(plan_id: str, *, action: str) -> str:

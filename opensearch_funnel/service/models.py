@@ -1,23 +1,12 @@
-"""The models of a plan, and the port through which the service gets them."""
+"""How the service gets the models of a plan, and which ones it refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from opensearch_funnel.core.errors import InvalidPlanError
+from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.core.stage import DenseQueryEncoder, PairScorer, SparseQueryEncoder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanModels:
-    """What a plan's stages ask; a leg or stage that the plan leaves out has none."""
-
-    sparse: SparseQueryEncoder | None = None
-    dense: DenseQueryEncoder | None = None
-    reranker: PairScorer | None = None
-
 
 OpenModels = Callable[[FunnelPlan], PlanModels]
 """Load the models that a plan names; may take seconds, and raise ``FunnelError``."""

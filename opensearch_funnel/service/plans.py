@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opensearch_funnel.core.errors import FunnelError
+from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.service.models import OpenModels, PlanModels, check_fingerprints
+from opensearch_funnel.service.models import OpenModels, check_fingerprints
 
 logger = logging.getLogger(__name__)
 

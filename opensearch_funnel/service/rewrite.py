@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from opensearch_funnel.core.stage import DenseQueryEncoder, SparseQueryEncoder
 from opensearch_funnel.engine.queries import Body, leg_queries
 from opensearch_funnel.engine.rewriting import read_text_search, upgraded_body
 from opensearch_funnel.service.plans import ReadyPlan
@@ -21,15 +18,10 @@ def rewrite(body: Mapping[str, Any], *, ready: ReadyPlan) -> Body:
         ready: the plan and its models.
     """
     plan = ready.plan
-    search = read_text_search(body, depth=plan.depth)
+    search = read_text_search(body, plan=plan)
     if search is None:
         return unchanged(body)
-    legs = leg_queries(
-        plan,
-        bm25=search.query,
-        term_weights=_term_weights(ready.models.sparse, search.text),
-        vector=_vector(ready.models.dense, search.text),
-    )
+    legs = leg_queries(plan, text=search.text, bm25=search.query, models=ready.models)
     return upgraded_body(body, search, plan=plan, legs=legs)
 
 
@@ -48,14 +40,3 @@ def unchanged(body: Mapping[str, Any]) -> Body:
     others = {name: value for name, value in ext.items() if name != "query_context"}
     rerank = {"query_context": ext["query_context"]}
     return {**body, "ext": {**others, "rerank": rerank}}
-
-
-def _term_weights(encoder: SparseQueryEncoder | None, text: str) -> Mapping[str, float]:
-    return encoder.encode_query(text) if encoder is not None else {}
-
-
-def _vector(encoder: DenseQueryEncoder | None, text: str) -> list[float]:
-    if encoder is None:
-        return []
-    vector: list[float] = np.asarray(encoder.encode_query(text), dtype=np.float32).tolist()
-    return vector

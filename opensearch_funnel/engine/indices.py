@@ -1,0 +1,260 @@
+"""Index bodies as pure functions, and the few calls that make, describe and drop an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.core.errors import EngineError, IndexMissingError, InputError
+from opensearch_funnel.resources import mapping
+
+Body = dict[str, Any]
+SpaceType = Literal["innerproduct", "cosinesimil", "l2"]
+
+FUNNEL_SCHEMA = 1
+_META = "funnel"
+_LOADING = "loading"
+_LOAD_SETTINGS: Body = {"refresh_interval": "-1", "number_of_replicas": "0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedBy:
+    """The model that filled a funnel field."""
+
+    model: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One pair of funnel fields, and what filled them.
+
+    Attributes:
+        name: the letter in ``sparse_<name>`` and ``dense_<name>``.
+        dimension: numbers in a vector.
+        space_type: how vectors are compared; for vectors of length 1 the inner product is the
+            cosine.
+    """
+
+    sparse: EncodedBy
+    dense: EncodedBy
+    dimension: int
+    name: str = "a"
+    space_type: SpaceType = "innerproduct"
+
+    @property
+    def meta(self) -> Body:
+        """What ``_meta.funnel.slots`` says of the slot."""
+        return {
+            leg: {"model": by.model, "fingerprint": by.fingerprint}
+            for leg, by in (("sparse", self.sparse), ("dense", self.dense))
+        }
+
+
+def funnel_mapping(
+    *, slot: str = "a", dimension: int, space_type: SpaceType = "innerproduct"
+) -> Body:
+    """Return the mapping of the object ``funnel`` with the two fields of one slot.
+
+    Args:
+        slot: the letter in the fields' names.
+        dimension: numbers in a vector.
+        space_type: how vectors are compared.
+
+    Returns:
+        A body for ``PUT <index>/_mapping``; adding it twice, or for another slot, keeps what
+        is there.
+
+    Example:
+        >>> sorted(funnel_mapping(slot="b", dimension=8)["properties"]["funnel"]["properties"])
+        ['dense_b', 'hash', 'id', 'model', 'sparse_b', 'state']
+    """
+    body: Body = mapping("funnel-fields.v1")["mappings"]
+    fields = body["properties"]["funnel"]["properties"]
+    sparse, dense = fields.pop("sparse_a"), fields.pop("dense_a")
+    fields[f"sparse_{slot}"] = sparse
+    fields[f"dense_{slot}"] = {**dense, "dimension": dimension, "space_type": space_type}
+    return body
+
+
+def index_body(*, slot: Slot | None = None, replicas: int | None = None) -> Body:
+    """Return the body of a new index for documents, with funnel fields if a slot is given.
+
+    Example:
+        >>> index_body()["mappings"]["properties"]["title"]["analyzer"]
+        'english'
+        >>> "funnel" in index_body()["mappings"]["properties"]
+        False
+    """
+    body = mapping("documents.v1")
+    if replicas is not None:
+        body["settings"]["number_of_replicas"] = replicas
+    if slot is None:
+        return body
+    fields = funnel_mapping(slot=slot.name, dimension=slot.dimension, space_type=slot.space_type)
+    # A knn field's graph needs the setting, and it cannot be set later.
+    body["settings"]["knn"] = True
+    body["mappings"]["properties"].update(fields["properties"])
+    body["mappings"]["_meta"] = {_META: with_slot({}, slot=slot)}
+    return body
+
+
+def with_slot(meta: Mapping[str, Any], *, slot: Slot) -> Body:
+    """Return ``_meta.funnel`` with one slot written into it; the other slots stay.
+
+    Example:
+        >>> by = EncodedBy(model="m", fingerprint="f")
+        >>> with_slot({}, slot=Slot(sparse=by, dense=by, dimension=2))["slots"]["a"]["dense"]
+        {'model': 'm', 'fingerprint': 'f'}
+    """
+    slots = {**meta.get("slots", {}), slot.name: slot.meta}
+    return {**meta, "schema": FUNNEL_SCHEMA, "slots": slots}
+
+
+def index_exists(client: OpenSearch, *, index: str) -> bool:
+    """Say whether an index or alias of that name exists."""
+    return bool(client.indices.exists(index=index))
+
+
+def create_index(client: OpenSearch, *, index: str, body: Mapping[str, Any]) -> None:
+    """Make an index.
+
+    Raises:
+        EngineError: the name is taken or not allowed, or the body is wrong.
+    """
+    client.indices.create(index=index, body=dict(body))
+
+
+def delete_index(client: OpenSearch, *, index: str) -> None:
+    """Drop an index; one that does not exist is fine."""
+    with suppress(IndexMissingError):
+        client.indices.delete(index=index)
+
+
+def refresh_index(client: OpenSearch, *, index: str) -> None:
+    """Make every document that was written so far visible to searches."""
+    client.indices.refresh(index=index)
+
+
+def count_documents(client: OpenSearch, *, index: str) -> int:
+    """Count the documents that searches see.
+
+    Raises:
+        IndexMissingError: there is no such index.
+        EngineError: a part of the index did not answer.
+    """
+    answer = client.count(index=index)
+    failed = answer["_shards"]["failed"]
+    if failed:
+        raise EngineError(f"{failed} shards of {index} did not answer: see GET _cluster/health")
+    return int(answer["count"])
+
+
+def index_uuid(client: OpenSearch, *, index: str) -> str:
+    """Return what tells an index from an earlier one of the same name."""
+    (settings,) = client.indices.get_settings(index=index).values()
+    return str(settings["settings"]["index"]["uuid"])
+
+
+def read_funnel_meta(client: OpenSearch, *, index: str) -> Body:
+    """Read ``_meta.funnel`` of an index; empty where it has none.
+
+    Raises:
+        IndexMissingError: there is no such index.
+        InputError: the name stands for several indices.
+    """
+    found: Body = _mapping_of(client, index=index).get("_meta", {}).get(_META, {})
+    return found
+
+
+def write_funnel_meta(client: OpenSearch, *, index: str, meta: Mapping[str, Any]) -> None:
+    """Replace ``_meta.funnel`` of an index; what others keep in ``_meta`` stays."""
+    others = _mapping_of(client, index=index).get("_meta", {})
+    client.indices.put_mapping(index=index, body={"_meta": {**others, _META: dict(meta)}})
+
+
+def add_slot(client: OpenSearch, *, index: str, slot: Slot) -> None:
+    """Give an existing index the fields of a slot, and say in its ``_meta`` what fills them.
+
+    Raises:
+        IndexMissingError: there is no such index.
+        InputError: another model filled the slot, or the index was not made for vectors.
+    """
+    meta = read_funnel_meta(client, index=index)
+    present = meta.get("slots", {}).get(slot.name)
+    if present not in (None, slot.meta):
+        raise InputError(
+            f"slot {slot.name!r} of {index} was filled by {_models(present)}, not by "
+            f"{_models(slot.meta)}: vectors of two models cannot be mixed; load into another index"
+        )
+    (settings,) = client.indices.get_settings(index=index).values()
+    if str(settings["settings"]["index"].get("knn", "false")) != "true":
+        raise InputError(
+            f"{index} was made without index.knn, which vectors need and which cannot be set "
+            "later: load into another index"
+        )
+    body = funnel_mapping(slot=slot.name, dimension=slot.dimension, space_type=slot.space_type)
+    client.indices.put_mapping(index=index, body=body)
+    write_funnel_meta(client, index=index, meta=with_slot(meta, slot=slot))
+
+
+def interrupted_load(client: OpenSearch, *, index: str) -> bool:
+    """Say whether a load into the index was killed before it put the settings back."""
+    return _LOADING in read_funnel_meta(client, index=index)
+
+
+@contextmanager
+def load_settings_of(client: OpenSearch, *, index: str) -> Iterator[None]:
+    """Set an index up for writing much, and put its settings back afterwards, come what may.
+
+    No refresh and no replicas while the context is open: for an index that nobody searches yet.
+    The settings before are kept in ``_meta.funnel.loading`` meanwhile, so that a load that was
+    killed is put right by the next one. At the end the index is refreshed.
+
+    Raises:
+        IndexMissingError: there is no such index.
+    """
+    meta = read_funnel_meta(client, index=index)
+    before = meta.get(_LOADING) or _settings_before(client, index=index)
+    write_funnel_meta(client, index=index, meta={**meta, _LOADING: before})
+    client.indices.put_settings(index=index, body={"index": _LOAD_SETTINGS})
+    try:
+        yield
+    except BaseException:
+        # The error that ended the load is the one to hear of; the mark in _meta stays.
+        with suppress(EngineError):
+            _put_back(client, index=index, before=before)
+        raise
+    _put_back(client, index=index, before=before)
+
+
+def _settings_before(client: OpenSearch, *, index: str) -> Body:
+    (settings,) = client.indices.get_settings(index=index).values()
+    present = settings["settings"]["index"]
+    # None takes a setting away, which brings the cluster's default back.
+    return {name: present.get(name) for name in _LOAD_SETTINGS}
+
+
+def _put_back(client: OpenSearch, *, index: str, before: Mapping[str, Any]) -> None:
+    client.indices.put_settings(index=index, body={"index": dict(before)})
+    meta = read_funnel_meta(client, index=index)
+    meta.pop(_LOADING, None)
+    write_funnel_meta(client, index=index, meta=meta)
+    refresh_index(client, index=index)
+
+
+def _mapping_of(client: OpenSearch, *, index: str) -> Body:
+    found = client.indices.get_mapping(index=index)
+    if len(found) != 1:
+        raise InputError(f"{index} stands for {len(found)} indices: name one of them")
+    (only,) = found.values()
+    return deepcopy(only["mappings"])
+
+
+def _models(meta: Mapping[str, Any]) -> str:
+    return " and ".join(f"{by['model']} ({by['fingerprint']})" for by in meta.values())
