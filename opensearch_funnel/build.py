@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from opensearchpy import OpenSearch
 
 # The calls of the service to the cluster run in as many threads as it has workers.
 _CONNECTIONS = 16
@@ -83,3 +86,43 @@ def service_app(settings: Settings) -> FastAPI:
         engine_url=settings.url,
         preload=lambda: sorted({p.plan_id for p in state.list_pipelines(client)}),
     )
+
+
+@contextmanager
+def reachable_service(settings: Settings) -> Iterator[str]:
+    """Give the URL of a service for the cluster: the one that runs, or one of our own.
+
+    A service that runs at the address of the settings is used when it belongs to the same
+    cluster; otherwise one is started on a free port and ends with the context.
+
+    Raises:
+        StageUnavailableError: it could not be started; says why.
+    """
+    from opensearch_funnel.service.process import background_service, service_at
+
+    running = service_at(settings.service_url)
+    if running is not None and running["engine"] == settings.url:
+        yield settings.service_url
+        return
+    with background_service(env=settings.environment()) as url:
+        yield url
+
+
+@contextmanager
+def applied_plan(
+    client: OpenSearch, plan: FunnelPlan, *, service_url: str, name: str
+) -> Iterator[str]:
+    """Apply a plan under a name of its own while the context is open, loaded and ready.
+
+    Yields:
+        The name of the search pipeline.
+    """
+    from opensearch_funnel.engine.applying import apply_pipeline, remove_pipeline
+    from opensearch_funnel.service.process import wait_for_plan
+
+    apply_pipeline(client, plan, service_url=service_url, name=name)
+    try:
+        wait_for_plan(service_url, plan.plan_id)
+        yield name
+    finally:
+        remove_pipeline(client, name)

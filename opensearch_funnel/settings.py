@@ -65,6 +65,25 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     """Threads of one model session; all cores if not set."""
 
+    def environment(self) -> dict[str, str]:
+        """Return the settings as environment variables, for a child of this program.
+
+        Example:
+            >>> Settings(url="http://127.0.0.1:9200").environment()["FUNNEL_URL"]
+            'http://127.0.0.1:9200'
+        """
+        values = {
+            "URL": self.url,
+            "USERNAME": self.username,
+            "PASSWORD": self.password.get_secret_value() if self.password else None,
+            "CA_CERTS": self.ca_certs,
+            "VERIFY_CERTS": str(self.verify_certs).lower(),
+            "TIMEOUT": self.timeout,
+            "HOME": self.home,
+            "THREADS": self.threads,
+        }
+        return {f"FUNNEL_{k}": str(v) for k, v in values.items() if v is not None}
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -76,11 +95,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, ``funnel.toml`` in the working folder."""
         del dotenv_settings, file_secret_settings
-        table = _settings_table(CONFIG_FILE)
+        table = settings_table(CONFIG_FILE)
         return (init_settings, env_settings, InitSettingsSource(settings_cls, table))
 
 
-def _settings_table(path: Path) -> dict[str, Any]:
+def settings_table(path: Path) -> dict[str, Any]:
     """Read the table ``[settings]`` of a configuration file; empty where there is none."""
     if not path.is_file():
         return {}

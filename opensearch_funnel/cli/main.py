@@ -19,6 +19,7 @@ from opensearch_funnel.core.errors import FunnelError
 COMMANDS = {
     "serve": "serve",
     "pipeline": "pipeline",
+    "config": "config",
 }
 
 

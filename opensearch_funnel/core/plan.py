@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
@@ -167,6 +167,16 @@ class FunnelPlan:
         weights = self._leg_weights()
         total = sum(weights[leg] for leg in self.active_legs)
         return tuple(round(weights[leg] / total, 6) for leg in self.active_legs)
+
+    def with_legs(self, *legs: LegName) -> FunnelPlan:
+        """Return the plan with only these of its legs.
+
+        Example:
+            >>> FunnelPlan(alias="films").with_legs("bm25", "dense").weights
+            (0.5, 0.5)
+        """
+        without = {leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs}
+        return replace(self, **without)
 
     @property
     def sparse_field(self) -> str:

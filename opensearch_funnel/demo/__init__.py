@@ -1,0 +1,1 @@
+"""What the demo searches: Python's own documentation, with questions and graded answers."""
