@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import orjson
@@ -71,10 +72,12 @@ def connect(settings: Settings, *, pool_size: int = 10) -> OpenSearch:
     Returns:
         A client whose calls raise only ``EngineError`` and its kinds.
     """
-    credentials = None
+    headers = {}
     if settings.username is not None:
         password = settings.password.get_secret_value() if settings.password else ""
-        credentials = (settings.username, password)
+        # Made here: the client would write a name or password outside Latin-1 wrongly.
+        pair = b64encode(f"{settings.username}:{password}".encode()).decode()
+        headers["authorization"] = f"Basic {pair}"
     secure = settings.url.startswith("https://")
     tls: dict[str, Any] = {}
     if secure:
@@ -82,13 +85,14 @@ def connect(settings: Settings, *, pool_size: int = 10) -> OpenSearch:
             "use_ssl": True,
             "verify_certs": settings.verify_certs,
             "ssl_show_warn": False,
-            "ssl_assert_hostname": settings.verify_certs,
         }
+        if not settings.verify_certs:
+            tls["ssl_assert_hostname"] = False
         if settings.ca_certs is not None:
             tls["ca_certs"] = str(settings.ca_certs)
     return OpenSearch(
         hosts=[settings.url],
-        http_auth=credentials,
+        headers=headers,
         transport_class=_MappedTransport,
         serializer=OrjsonSerializer(),
         timeout=settings.timeout,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ SpaceType = Literal["innerproduct", "cosinesimil", "l2"]
 FUNNEL_SCHEMA = 1
 _META = "funnel"
 _LOADING = "loading"
+_PAGE = 10_000
 _LOAD_SETTINGS: Body = {"refresh_interval": "-1", "number_of_replicas": "0"}
 
 
@@ -175,7 +175,9 @@ def read_funnel_meta(client: OpenSearch, *, index: str) -> Body:
 def write_funnel_meta(client: OpenSearch, *, index: str, meta: Mapping[str, Any]) -> None:
     """Replace ``_meta.funnel`` of an index; what others keep in ``_meta`` stays."""
     others = _mapping_of(client, index=index).get("_meta", {})
-    client.indices.put_mapping(index=index, body={"_meta": {**others, _META: dict(meta)}})
+    ours = {_META: dict(meta)} if meta else {}
+    body = {"_meta": {**{k: v for k, v in others.items() if k != _META}, **ours}}
+    client.indices.put_mapping(index=index, body=body)
 
 
 def add_slot(client: OpenSearch, *, index: str, slot: Slot) -> None:
@@ -201,6 +203,30 @@ def add_slot(client: OpenSearch, *, index: str, slot: Slot) -> None:
     body = funnel_mapping(slot=slot.name, dimension=slot.dimension, space_type=slot.space_type)
     client.indices.put_mapping(index=index, body=body)
     write_funnel_meta(client, index=index, meta=with_slot(meta, slot=slot))
+
+
+def ready_ids(client: OpenSearch, *, index: str) -> set[str]:
+    """Return the ids of all documents whose funnel fields are filled.
+
+    Raises:
+        IndexMissingError: there is no such index.
+    """
+    found: set[str] = set()
+    body: Body = {
+        "size": _PAGE,
+        "_source": False,
+        "query": {"term": {"funnel.state": "ready"}},
+        "docvalue_fields": ["funnel.id"],
+        "sort": [{"funnel.id": "asc"}],
+        "track_total_hits": False,
+    }
+    while True:
+        answer = client.search(index=index, body=body, params={"search_pipeline": "_none"})
+        hits = answer["hits"]["hits"]
+        found.update(hit["_id"] for hit in hits)
+        if len(hits) < _PAGE:
+            return found
+        body["search_after"] = hits[-1]["sort"]
 
 
 def interrupted_load(client: OpenSearch, *, index: str) -> bool:
@@ -253,7 +279,8 @@ def _mapping_of(client: OpenSearch, *, index: str) -> Body:
     if len(found) != 1:
         raise InputError(f"{index} stands for {len(found)} indices: name one of them")
     (only,) = found.values()
-    return deepcopy(only["mappings"])
+    mappings: Body = only["mappings"]
+    return mappings
 
 
 def _models(meta: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ _HARMLESS_KEYS = frozenset(
     }
 )
 _TEXT_QUERIES = frozenset({"match", "multi_match"})
-_EXACT_TOTALS = (True, -1)
+_DEFAULT_TOTALS = 10_000
 
 MAX_CLAUSES = 900
 """Clauses of all legs together: the engine fails the whole search at 1,024."""
@@ -87,7 +87,7 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         or body.get("from", 0) != 0
         or not isinstance(size, int)
         or not 0 < size <= plan.depth
-        or body.get("track_total_hits") in _EXACT_TOTALS
+        or _counts_exactly(body.get("track_total_hits"))
     ):
         return None
     query = body.get("query")
@@ -97,6 +97,16 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
     if lexical_clauses(query, text) + plan.sparse.query_terms > MAX_CLAUSES:
         return None
     return TextSearch(text=text, query=query, size=size)
+
+
+def _counts_exactly(track_total_hits: Any) -> bool:
+    """Say whether a client wants totals that only its own query has, or none at all."""
+    if track_total_hits is None:
+        return False
+    if isinstance(track_total_hits, bool) or not isinstance(track_total_hits, int):
+        return True
+    # The engine writes true as the largest int, and false as -1.
+    return not 0 < track_total_hits <= _DEFAULT_TOTALS
 
 
 def lexical_clauses(query: Mapping[str, Any], text: str) -> int:

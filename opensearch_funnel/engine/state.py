@@ -118,9 +118,10 @@ def _put(client: OpenSearch, key: str, document: dict[str, Any]) -> None:
         },
     }
     try:
-        client.indices.create(index=STATE_INDEX, body=body)
+        if not client.indices.exists(index=STATE_INDEX):
+            client.indices.create(index=STATE_INDEX, body=body)
     except EngineError as error:
-        if error.kind != _EXISTS:
+        if error.kind != _EXISTS:  # somebody else was faster
             raise
     client.index(index=STATE_INDEX, id=key, body=document, params={"refresh": "true"})
 

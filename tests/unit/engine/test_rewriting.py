@@ -57,6 +57,7 @@ def test_a_plain_text_search_is_read(body: dict[str, Any]) -> None:
         {"aggregations": {"a": {"terms": {"field": "f"}}}},
         {"track_total_hits": True},
         {"track_total_hits": -1},
+        {"track_total_hits": 2**31 - 1},
         {"post_filter": {"term": {"f": 1}}},
         {"ext": {"query_context": {"query_text": "q"}}},
         {"suggest": {}},
