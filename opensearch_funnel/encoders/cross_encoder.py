@@ -1,0 +1,69 @@
+"""A query and texts to scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opensearch_funnel.encoders.batching import TOKEN_BUDGET, length_batches
+from opensearch_funnel.encoders.session import Session, padded
+from opensearch_funnel.encoders.tokens import Ids, PairLayout, TextTokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossEncoder:
+    """A cross-encoder, ready to run; a ``PairScorer``, safe to call from several threads.
+
+    Example:
+        >>> from opensearch_funnel.encoders.opening import open_encoder
+        >>> encoder = open_encoder("funnel-reranker-mini")  # doctest: +SKIP
+        >>> good, bad = encoder.score("hotel in paris", ["a hotel", "a fish"])  # doctest: +SKIP
+    """
+
+    name: str
+    fingerprint: str
+    max_tokens: int
+    session: Session
+    tokenizer: TextTokenizer
+    layout: PairLayout
+    query_prefix: str = ""
+    document_prefix: str = ""
+    token_budget: int = TOKEN_BUDGET
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Score each text against the query, in the order given.
+
+        A query may fill at most half of ``max_tokens``; what is left is the text's, which is cut
+        at its end.
+
+        Returns:
+            One logit a text: higher is better, of any sign.
+        """
+        if not texts:
+            return []
+        (question,) = self.tokenizer.encode_plain([self.query_prefix + query])
+        documents = self.tokenizer.encode_plain([self.document_prefix + text for text in texts])
+        pairs = [self._pair(question, document) for document in documents]
+        scores = np.zeros(len(pairs), dtype=np.float64)
+        for batch in length_batches([len(p[0]) for p in pairs], token_budget=self.token_budget):
+            scores[batch] = self._run([pairs[i] for i in batch])
+        return [float(score) for score in scores]
+
+    def _pair(self, query: Ids, document: Ids) -> tuple[Ids, Ids]:
+        query = query[: self.max_tokens // 2]
+        document = document[: max(0, self.max_tokens - self.layout.overhead - len(query))]
+        parts = (self.layout.before, query, self.layout.between, document, self.layout.after)
+        ids = [i for part in parts for i in part]
+        types = [t for part, t in zip(parts, self.layout.types, strict=True) for _ in part]
+        return ids, types
+
+    def _run(self, pairs: list[tuple[Ids, Ids]]) -> NDArray[np.float32]:
+        ids, mask = padded([p[0] for p in pairs], padding=self.tokenizer.padding_id)
+        types, _ = padded([p[1] for p in pairs], padding=0)
+        made = self.session.run({"input_ids": ids, "attention_mask": mask, "token_type_ids": types})
+        # A graph made elsewhere calls them logits and keeps an axis of one.
+        scores: NDArray[np.float32] = made["scores"] if "scores" in made else made["logits"]
+        return scores.reshape(len(pairs))

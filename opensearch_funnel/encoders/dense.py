@@ -1,0 +1,81 @@
+"""Texts to unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.encoders.batching import TOKEN_BUDGET, length_batches
+from opensearch_funnel.encoders.manifests import Pooling
+from opensearch_funnel.encoders.session import Array, Session, padded
+from opensearch_funnel.encoders.tokens import TextTokenizer
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseEncoder:
+    """A dense model, ready to run; safe to call from several threads.
+
+    Example:
+        >>> from opensearch_funnel.encoders.opening import open_encoder
+        >>> encoder = open_encoder("bge-small-en-v1.5")  # doctest: +SKIP
+        >>> encoder.encode_query("hotel in paris").shape  # doctest: +SKIP
+        (384,)
+    """
+
+    name: str
+    fingerprint: str
+    max_tokens: int
+    dimension: int
+    pooling: Pooling
+    session: Session
+    tokenizer: TextTokenizer
+    query_prefix: str = ""
+    document_prefix: str = ""
+    token_budget: int = TOKEN_BUDGET
+
+    def encode_query(self, text: str) -> Vectors:
+        """Return the vector of a query, ``(dimension,)``, of length 1."""
+        vectors = self._embed([self.query_prefix + text], SILENT)
+        return vectors.reshape(self.dimension)
+
+    def encode_documents(self, texts: Sequence[str], *, progress: Progress = SILENT) -> Vectors:
+        """Return one vector a document, ``(documents, dimension)``, each of length 1."""
+        return self._embed([self.document_prefix + text for text in texts], progress)
+
+    def _embed(self, texts: list[str], progress: Progress) -> Vectors:
+        rows = self.tokenizer.encode(texts)
+        vectors = np.zeros((len(rows), self.dimension), dtype=np.float32)
+        with progress.task(f"encoding with {self.name}", total=len(rows)) as advance:
+            for batch in length_batches([len(r) for r in rows], token_budget=self.token_budget):
+                ids, mask = padded([rows[i] for i in batch], padding=self.tokenizer.padding_id)
+                made = self.session.run(
+                    {
+                        "input_ids": ids,
+                        "attention_mask": mask,
+                        "token_type_ids": np.zeros_like(ids),
+                    }
+                )
+                vectors[batch] = self._vectors(made, mask)
+                advance(len(batch))
+        return vectors
+
+    def _vectors(self, made: dict[str, Array], mask: NDArray[np.int64]) -> Vectors:
+        if "vectors" in made:
+            ready: Vectors = made["vectors"]
+            return ready
+        # A graph made elsewhere ends with the states of all tokens.
+        hidden: Vectors = made["last_hidden_state"]
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            weights = mask[..., None].astype(np.float32)
+            pooled = (hidden * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1)
+        length = np.linalg.norm(pooled, axis=1, keepdims=True)
+        unit: Vectors = pooled / np.maximum(length, np.finfo(np.float32).tiny)
+        return unit

@@ -1,0 +1,163 @@
+"""From a model's files to a graph file that ONNX Runtime opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opensearch_funnel.core.errors import MissingExtraError, ModelError
+from opensearch_funnel.encoders.fetch import atomic_file
+from opensearch_funnel.encoders.graph.architecture import Checkpoint, checkpoint_of
+from opensearch_funnel.encoders.graph.body import Sketch, draw_body
+from opensearch_funnel.encoders.graph.draft import Draft
+from opensearch_funnel.encoders.graph.exported import read_exported
+from opensearch_funnel.encoders.graph.heads import draw_score, draw_terms, draw_vector
+from opensearch_funnel.encoders.graph.linear import Float32, Int8
+from opensearch_funnel.encoders.graph.safetensors import read_safetensors
+from opensearch_funnel.encoders.manifests import Kind, Manifest, Pooling, Precision
+from opensearch_funnel.settings import load_settings
+
+GRAPH_VERSION = 2
+"""Grows when the same weights are drawn differently, so that no stale graph is used."""
+
+_TEXTS = (np.int64, ["texts", "tokens"])
+
+
+def cached_graph(manifest: Manifest, folder: Path, *, precision: Precision) -> Path:
+    """Return the graph of a model, building it if this machine has not done so before.
+
+    Args:
+        manifest: which model.
+        folder: its verified files.
+        precision: what to compute in.
+
+    Returns:
+        A file in ``FUNNEL_HOME/graphs`` named by the fingerprint, or the model's own ``.onnx``.
+
+    Raises:
+        ModelError: the checkpoint cannot be turned into a graph.
+        MissingExtraError: ``onnx`` is not installed.
+    """
+    weights = folder / manifest.weights.name
+    if weights.suffix == ".onnx" and not manifest.redraw:
+        return weights
+    name = f"{manifest.fingerprint(precision)}-v{GRAPH_VERSION}.onnx"
+    path = load_settings().home / "graphs" / name
+    if not path.is_file():
+        if weights.suffix == ".onnx":
+            checkpoint = read_exported(weights)
+        else:
+            checkpoint = read_checkpoint(folder, weights=weights.name)
+        model = build_graph(
+            checkpoint,
+            kind=manifest.kind,
+            pooling=manifest.pooling,
+            precision=precision,
+            special=special_tokens(folder / "tokenizer.json"),
+        )
+        save_graph(model, path)
+    return path
+
+
+def read_checkpoint(folder: Path, *, weights: str = "model.safetensors") -> Checkpoint:
+    """Read a checkpoint as ``transformers`` saves it.
+
+    Args:
+        folder: holds ``config.json`` and the weights.
+        weights: name of the ``.safetensors`` file.
+
+    Raises:
+        ModelError: a file is missing, broken, or of another architecture.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read config.json of the model: {error}") from error
+    return checkpoint_of(config, read_safetensors(folder / weights))
+
+
+def special_tokens(tokenizer: Path) -> list[int]:
+    """Return the ids of the tokens that stand for no text: padding, separators, unknown.
+
+    Args:
+        tokenizer: a ``tokenizer.json``.
+    """
+    content = json.loads(tokenizer.read_text(encoding="utf-8"))
+    return sorted(t["id"] for t in content.get("added_tokens", []) if t.get("special"))
+
+
+def build_graph(
+    checkpoint: Checkpoint,
+    *,
+    kind: Kind,
+    pooling: Pooling,
+    precision: Precision,
+    special: Sequence[int] = (),
+) -> Any:
+    """Draw the whole graph of a model.
+
+    Inputs are ``input_ids`` and ``attention_mask`` (int64, ``[texts, tokens]``, padded on the
+    right), for pairs ``token_type_ids`` too, for terms ``k`` (int64, ``[1]``). Results are
+    ``ids`` and ``weights``, ``vectors``, or ``scores``.
+
+    Args:
+        checkpoint: the weights.
+        kind: which head to draw.
+        pooling: for dense models ``cls`` or ``mean``.
+        precision: what to multiply in.
+        special: ids that never become terms.
+
+    Returns:
+        The ``onnx.ModelProto``.
+
+    Raises:
+        ModelError: the checkpoint lacks the head that the kind needs.
+        MissingExtraError: ``onnx`` is not installed.
+    """
+    try:
+        import onnx  # noqa: F401 - the modules that draw import parts of it
+    except ImportError as error:
+        raise MissingExtraError("onnx", extra="cpu") from error
+    inputs: dict[str, Any] = {"input_ids": _TEXTS, "attention_mask": _TEXTS}
+    if kind == "cross_encoder":
+        inputs["token_type_ids"] = _TEXTS
+    sketch = Sketch(
+        draft=Draft(),
+        checkpoint=checkpoint,
+        arithmetic=Float32() if precision == "fp32" else Int8(),
+        ids="input_ids",
+        mask="attention_mask",
+        types="token_type_ids" if kind == "cross_encoder" else None,
+    )
+    hidden = draw_body(sketch)
+    if kind == "dense":
+        return sketch.draft.model(inputs, {"vectors": draw_vector(sketch, hidden, pooling=pooling)})
+    if kind == "cross_encoder":
+        if checkpoint.pair_head is None:
+            raise ModelError("the checkpoint has no classifier: it is no cross-encoder")
+        return sketch.draft.model(
+            inputs, {"scores": draw_score(sketch, hidden, checkpoint.pair_head)}
+        )
+    if checkpoint.vocabulary_head is None:
+        raise ModelError("the checkpoint has no vocabulary head: it is no SPLADE model")
+    inputs["k"] = (np.int64, ["1"])
+    ids, weights = draw_terms(sketch, hidden, checkpoint.vocabulary_head, special=special)
+    return sketch.draft.model(inputs, {"ids": ids, "weights": weights})
+
+
+def save_graph(model: Any, path: Path) -> None:
+    """Write a graph to a file that appears only when it is whole.
+
+    Raises:
+        ModelError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as stream:
+            stream.write(model.SerializeToString())
+    except OSError as error:
+        raise ModelError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,85 @@
+"""Texts to weighted terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.encoders.batching import TOKEN_BUDGET, length_batches
+from opensearch_funnel.encoders.session import Session, padded
+from opensearch_funnel.encoders.tokens import TextTokenizer
+
+Weights = dict[str, float]
+"""Token to weight, heaviest first."""
+
+TOP_K = 512
+WINDOW = 2048
+"""Texts that are sorted by length together when documents are streamed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpladeEncoder:
+    """A SPLADE model, ready to run; safe to call from several threads.
+
+    Example:
+        >>> from opensearch_funnel.encoders.opening import open_encoder
+        >>> encoder = open_encoder("splade-tiny")  # doctest: +SKIP
+        >>> list(encoder.encode_query("hotel in paris"))[:2]  # doctest: +SKIP
+        ['paris', 'hotel']
+    """
+
+    name: str
+    fingerprint: str
+    max_tokens: int
+    top_k: int
+    session: Session
+    tokenizer: TextTokenizer
+    vocabulary: tuple[str, ...]
+    query_prefix: str = ""
+    document_prefix: str = ""
+    token_budget: int = TOKEN_BUDGET
+
+    def encode_query(self, text: str) -> Weights:
+        """Weigh the terms of a query.
+
+        Returns:
+            At most ``top_k`` tokens with weights above zero, heaviest first; none for a text
+            without tokens. Special tokens are never among them.
+        """
+        return self._weigh(self.tokenizer.encode([self.query_prefix + text]))[0]
+
+    def encode_documents(
+        self, texts: Sequence[str], *, progress: Progress = SILENT
+    ) -> list[Weights]:
+        """Weigh the terms of each document, in the order given."""
+        with progress.task(f"encoding with {self.name}", total=len(texts)) as advance:
+            result: list[Weights] = []
+            for weights in self.stream_documents(texts):
+                result.append(weights)
+                advance(1)
+        return result
+
+    def stream_documents(self, texts: Iterable[str]) -> Iterator[Weights]:
+        """Weigh documents one window after the other, so that any number fits in memory."""
+        texts = iter(texts)
+        while window := list(islice(texts, WINDOW)):
+            rows = self.tokenizer.encode([self.document_prefix + text for text in window])
+            yield from self._weigh(rows)
+
+    def _weigh(self, rows: list[list[int]]) -> list[Weights]:
+        result: list[Weights] = [{} for _ in rows]
+        k = np.array([min(self.top_k, len(self.vocabulary))], dtype=np.int64)
+        for batch in length_batches([len(r) for r in rows], token_budget=self.token_budget):
+            ids, mask = padded([rows[i] for i in batch], padding=self.tokenizer.padding_id)
+            made = self.session.run({"input_ids": ids, "attention_mask": mask, "k": k})
+            counts = (made["weights"] > 0).sum(axis=1)
+            for row, i in enumerate(batch):
+                # The model has something to say about no text at all; the funnel has not.
+                count = counts[row] if len(rows[i]) > self.tokenizer.own_tokens else 0
+                tokens = (self.vocabulary[t] for t in made["ids"][row, :count].tolist())
+                result[i] = dict(zip(tokens, made["weights"][row, :count].tolist(), strict=True))
+        return result
