@@ -21,6 +21,7 @@ from opensearch_funnel.core.errors import InputError
 CONFIG_FILE = Path("funnel.toml")
 NODE_PORT = 9250
 SERVICE_PORT = 8750
+EMBEDDED_URL = f"http://127.0.0.1:{NODE_PORT}"
 
 
 def default_home() -> Path:
@@ -44,7 +45,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FUNNEL_", extra="ignore")
 
-    url: str = f"http://127.0.0.1:{NODE_PORT}"
+    url: str = EMBEDDED_URL
     """Address of the cluster; the embedded node by default."""
     username: str | None = None
     """User of the cluster, for basic auth."""

@@ -17,8 +17,13 @@ from opensearch_funnel.core.errors import FunnelError
 # Name → module; each module has one command of that name. Imported when asked for, so that
 # `funnel --help` needs neither a client nor a model runtime.
 COMMANDS = {
-    "serve": "serve",
+    "demo": "demo",
+    "node": "node",
+    "load": "load",
     "pipeline": "pipeline",
+    "serve": "serve",
+    "search": "search",
+    "evaluate": "evaluate",
     "config": "config",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.console import Console
@@ -11,7 +12,13 @@ from rich.table import Table
 
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
+from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import CONFIG_FILE, Settings
+
+if TYPE_CHECKING:
+    from opensearch_funnel.build.evaluation import Switch
+    from opensearch_funnel.core.plan import FunnelPlan
+    from opensearch_funnel.engine.state import AppliedPipeline
 
 
 @click.group()
@@ -32,6 +39,13 @@ def pipeline() -> None:
 @click.option("--name", default=None, help="Name of the pipeline  [default: funnel-INDEX]")
 @click.option("--default", is_flag=True, help="Make it the default pipeline of the index.")
 @click.option("--service-url", default=None, help="Where the cluster reaches funnel serve.")
+@click.option(
+    "--rerank",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="auto tries the reranker on probes made of the index's own documents.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and change nothing.")
 @output_option
 @engine_options
@@ -43,6 +57,7 @@ def apply(
     name: str | None,
     default: bool,
     service_url: str | None,
+    rerank: Switch,
     dry_run: bool,
     output: str,
 ) -> None:
@@ -53,7 +68,8 @@ def apply(
 
     Example: funnel pipeline apply --index films --default
     """
-    from opensearch_funnel.build import read_plan
+    from opensearch_funnel.build.evaluation import Bench
+    from opensearch_funnel.build.plans import read_plan
     from opensearch_funnel.engine.applying import (
         apply_pipeline,
         bound_plan,
@@ -64,13 +80,30 @@ def apply(
 
     client = connect(settings)
     plan = bound_plan(client, read_plan(plan_file, alias=index))
+    name = name or pipeline_name(plan.alias)
     url = service_url or settings.service_url
     if dry_run:
-        name = name or pipeline_name(plan.alias)
         emit(planned_requests(plan, service_url=url, name=name), output="json")
         return
-    applied = apply_pipeline(client, plan, service_url=url, name=name, default=default)
-    emit(asdict(applied), output=output)
+    with terminal_progress() as progress:
+        bench = Bench(client=client, settings=settings, progress=progress)
+        plan = bench.decided_once(plan, pipeline=name, rerank=rerank)
+        applied = apply_pipeline(client, plan, service_url=url, name=name, default=default)
+    result = {**asdict(applied), "rerank": asdict(plan.rerank)}
+    emit(result, output=output, table=lambda console: console.print(_summary(applied, plan)))
+
+
+def _summary(applied: AppliedPipeline, plan: FunnelPlan) -> Table:
+    return key_values(
+        {
+            "pipeline": applied.name,
+            "plan": applied.plan_id,
+            "legs": " ".join(plan.active_legs),
+            "reranking": plan.rerank.reason,
+            "service": applied.service_url,
+            "default of": ", ".join(applied.default_of) or "— (clients opt in: search_pipeline)",
+        }
+    )
 
 
 @pipeline.command()

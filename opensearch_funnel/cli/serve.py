@@ -28,7 +28,7 @@ def serve(settings: Settings, *, host: str, port: int, log_level: str, output: s
     """
     import orjson
 
-    from opensearch_funnel.build import service_app
+    from opensearch_funnel.build.service import service_app
     from opensearch_funnel.service.process import address, listen, run
 
     logging.basicConfig(

@@ -1,1 +1,10 @@
-"""Measure a funnel: data sets, measures, and the decisions that rest on them."""
+"""How good a search is, measured on judged queries.
+
+* ``datasets``   a folder in the BEIR layout → queries, judgments, documents
+* ``measures``   rankings and judgments → nDCG@10 and others, with an interval
+* ``systems``    what is measured: anything that answers a query with ids
+* ``indexing``   the index that a data set is loaded into, once
+* ``reports``    systems and a data set → one report
+* ``funnel_systems``   the legs of a plan alone, fused, and through the pipeline
+* ``switch``, ``trials``   whether reranking is worth its time, decided on evidence
+"""

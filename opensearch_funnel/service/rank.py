@@ -43,6 +43,8 @@ def rank(request: Mapping[str, Any], *, ready: ReadyPlan, fetch_texts: FetchText
     window = keys[: ready.plan.rerank.depth]
     query = read_rank_context(request["plan"])
     scores = ready.models.reranker.score(query, fetch_texts(window))
+    if len(scores) != len(window):
+        raise StageUnavailableError(f"{len(scores)} scores for {len(window)} hits")
     return page_scores(blended(scores, share=ready.plan.rerank.blend), hits=len(keys))
 
 
@@ -69,3 +71,13 @@ def page_scores(scores: NDArray[np.float64], *, hits: int) -> list[float]:
     for position in range(len(scores), hits):
         marked[position] = round((hits - position) / hits, 6)
     return marked
+
+
+def share_of_score(score: float) -> float:
+    """Return the score between 0 and 1 that a reranked hit's page score stands for.
+
+    Example:
+        >>> share_of_score(1999.0)
+        1.0
+    """
+    return round(min(max((score - _BOTTOM) / (_TOP - _BOTTOM), 0.0), 1.0), 6)

@@ -1,0 +1,171 @@
+"""``funnel evaluate``: how good searches are on judged queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from opensearch_funnel.cli.connection import engine_options
+from opensearch_funnel.cli.output import emit, output_option
+from opensearch_funnel.cli.progress import terminal_progress
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.settings import CONFIG_FILE, Settings
+
+if TYPE_CHECKING:
+    from opensearch_funnel.build.evaluation import Execution, FunnelReport, Switch, SystemName
+    from opensearch_funnel.evaluating.measures import Measure
+    from opensearch_funnel.evaluating.reports import EvaluationReport
+
+_SYSTEMS = ("bm25", "sparse", "dense", "hybrid", "funnel")
+
+
+def _systems(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    unknown = [name for name in names if name not in _SYSTEMS]
+    if unknown or not names:
+        raise click.BadParameter(
+            f"no system {', '.join(unknown) or 'named'}; there are: {', '.join(_SYSTEMS)}"
+        )
+    return names
+
+
+def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[Measure, ...]:
+    from opensearch_funnel.evaluating.measures import measure_named
+
+    try:
+        return tuple(dict.fromkeys(measure_named(name) for name in value.split(",")))
+    except InputError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.argument("dataset_dir", type=click.Path(path_type=Path))
+@click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
+@click.option(
+    "--systems",
+    default=",".join(_SYSTEMS),
+    show_default=True,
+    callback=_systems,
+    help="What to measure, with commas between.",
+)
+@click.option(
+    "--measures",
+    default="nDCG@10,R@100",
+    show_default=True,
+    callback=_measures,
+    help="nDCG@k, R@k, MRR@k, P@k, MAP@k or Success@k, with commas between.",
+)
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=CONFIG_FILE,
+    show_default=True,
+    help="A file with the plan under [plan]; defaults where it does not exist.",
+)
+@click.option(
+    "--rerank",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="auto decides on another split, or on probes of the corpus; never on this split.",
+)
+@click.option(
+    "--execution",
+    type=click.Choice(["native", "client"]),
+    default="native",
+    show_default=True,
+    help="Through the search pipeline, or the same stages in this process.",
+)
+@click.option(
+    "--leave-one-out/--no-leave-one-out",
+    default=True,
+    show_default=True,
+    help="Measure the hybrid without each of its legs, too.",
+)
+@click.option(
+    "--deadline", is_flag=True, help="Keep the plan's deadlines while quality is measured."
+)
+@output_option
+@engine_options
+def evaluate(
+    settings: Settings,
+    *,
+    dataset_dir: Path,
+    split: str,
+    systems: tuple[SystemName, ...],
+    measures: tuple[Measure, ...],
+    plan_file: Path,
+    rerank: Switch,
+    execution: Execution,
+    leave_one_out: bool,
+    deadline: bool,
+    output: str,
+) -> int:
+    """Measure searches on a folder in the BEIR layout.
+
+    DATASET_DIR holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv. The corpus is loaded
+    and encoded into an index of its own, once: a second run uses it again. Node and service are
+    started where none answers. Exits with 1 when an answer was degraded: such figures don't count.
+
+    Example: funnel evaluate datasets/scifact --systems bm25,hybrid --measures nDCG@10,R@100
+    """
+    from opensearch_funnel.build.evaluation import Bench, Request
+    from opensearch_funnel.build.plans import read_plan
+    from opensearch_funnel.build.service import reachable_engine
+    from opensearch_funnel.engine.client import connect
+    from opensearch_funnel.evaluating.datasets import read_dataset
+
+    dataset = read_dataset(dataset_dir, split=split)
+    plan = read_plan(plan_file, alias=dataset.name)
+    request = Request(
+        systems=systems,
+        measures=measures,
+        execution=execution,
+        leave_one_out=leave_one_out,
+        keep_deadlines=deadline,
+        rerank=rerank,
+    )
+    with terminal_progress() as progress:
+        settings = reachable_engine(settings, progress=progress)
+        bench = Bench(client=connect(settings), settings=settings, progress=progress)
+        measured = bench.evaluate(dataset, plan, request)
+    emit(measured.to_json(), output=output, table=lambda console: _print(measured, console=console))
+    return 1 if measured.degraded else 0
+
+
+def _print(measured: FunnelReport, *, console: Console) -> None:
+    report = measured.report
+    dataset = report.dataset
+    skipped = f", {dataset.skipped_queries} skipped" if dataset.skipped_queries else ""
+    console.print(
+        f"{dataset.name}/{dataset.split}: {len(dataset.queries):,} queries{skipped}, "
+        f"{report.documents:,} documents in {report.index}",
+        highlight=False,
+    )
+    console.print(systems_table(report))
+    if measured.plan is not None:
+        console.print(f"reranking {measured.plan.rerank.reason}", highlight=False)
+
+
+def systems_table(report: EvaluationReport) -> Table:
+    """Lay out what each system reached, with intervals, latency and degraded answers."""
+    measures = list(report.systems[0].values)
+    table = Table("system", box=None, pad_edge=False)
+    for name in (*map(str, measures), "p50 ms", "p95 ms", "degraded"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for system in report.systems:
+        cells = []
+        for measure in measures:
+            low, high = system.interval(measure)
+            cells.append(
+                Text(f"{system.mean(measure):.4f}").append(f"\n{low:.3f}-{high:.3f}", "dim")
+            )
+        latency = (f"{system.latency.p50:.1f}", f"{system.latency.p95:.1f}")
+        table.add_row(system.name, *cells, *latency, str(system.degraded))
+    return table

@@ -1,0 +1,92 @@
+"""The funnel as systems to measure: each leg alone, the legs fused, and all of it natively."""
+
+from __future__ import annotations
+
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.models import PlanModels
+from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.ranking import Query
+from opensearch_funnel.core.text import encoded_text
+from opensearch_funnel.engine.hits import degraded
+from opensearch_funnel.engine.queries import leg_queries, multi_match
+from opensearch_funnel.engine.searching import search, search_fused, sources
+from opensearch_funnel.evaluating.switch import reordered
+from opensearch_funnel.evaluating.systems import Answer, System, whole_page
+
+
+def leg_system(client: OpenSearch, plan: FunnelPlan, *, leg: LegName, models: PlanModels) -> System:
+    """Return one leg of a plan alone; queries are encoded here, and no pipeline is used."""
+    alone = plan.with_legs(leg)
+
+    def ask(query: Query, size: int) -> Answer:
+        lexical = multi_match(query.text, fields=plan.text_fields)
+        legs = leg_queries(alone, text=query.text, bm25=lexical, models=models)
+        return Answer(whole_page(search(client, plan.alias, query=legs[leg], size=size)))
+
+    return System(leg, ask)
+
+
+def fused_system(client: OpenSearch, plan: FunnelPlan, *, name: str, models: PlanModels) -> System:
+    """Return the legs of a plan, encoded here and fused by the engine, without the service."""
+
+    def ask(query: Query, size: int) -> Answer:
+        lexical = multi_match(query.text, fields=plan.text_fields)
+        legs = leg_queries(plan, text=query.text, bm25=lexical, models=models)
+        return Answer(whole_page(search_fused(client, plan, legs=legs, size=size)))
+
+    return System(name, ask)
+
+
+def native_system(
+    client: OpenSearch, plan: FunnelPlan, *, name: str, pipeline: str, timed_pipeline: str
+) -> System:
+    """Return a plan as clients meet it: their plain query through the search pipeline.
+
+    Args:
+        client: the cluster.
+        plan: names the index and the fields of the query.
+        name: of the system.
+        pipeline: the applied pipeline that answers are measured through.
+        timed_pipeline: the one that is timed; it keeps the plan's deadlines.
+    """
+
+    def through(chosen: str, query: Query, size: int) -> Answer:
+        response = search(
+            client,
+            plan.alias,
+            query=multi_match(query.text, fields=plan.text_fields),
+            size=size,
+            pipeline=chosen,
+        )
+        return Answer(whole_page(response), degraded=degraded(response))
+
+    return System(
+        name,
+        lambda query, size: through(pipeline, query, size),
+        timed=lambda query, size: through(timed_pipeline, query, size),
+    )
+
+
+def reranked_system(
+    client: OpenSearch, plan: FunnelPlan, *, name: str, models: PlanModels
+) -> System:
+    """Return a plan with its reranker, every stage run here: the client form of the funnel."""
+    reranker = models.reranker
+    if reranker is None:
+        raise StageUnavailableError(f"plan {plan.plan_id} reranks, but no reranker is open")
+
+    def ask(query: Query, size: int) -> Answer:
+        lexical = multi_match(query.text, fields=plan.text_fields)
+        legs = leg_queries(plan, text=query.text, bm25=lexical, models=models)
+        window = max(size, plan.rerank.depth)
+        response = search_fused(client, plan, legs=legs, size=window, source=list(plan.text_fields))
+        doc_ids = whole_page(response)
+        first = doc_ids[: plan.rerank.depth]
+        texts = [encoded_text(s, fields=plan.text_fields) for s in sources(response)[: len(first)]]
+        scores = reranker.score(query.text, texts)
+        order = reordered(first, scores, blend=plan.rerank.blend)
+        return Answer((*order, *doc_ids[len(first) :])[:size])
+
+    return System(name, ask)

@@ -1,0 +1,124 @@
+"""Measure systems on a data set, and say what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.evaluating.datasets import Dataset
+from opensearch_funnel.evaluating.measures import (
+    DEFAULT_MEASURES,
+    Measure,
+    bootstrap_interval,
+    mean,
+    measure_run,
+)
+from opensearch_funnel.evaluating.systems import Latency, System, measure_latency, run_system
+
+HITS = 100
+"""How many documents a system is asked for, unless a measure looks deeper."""
+JUDGED = Measure("Judged", 10)
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemReport:
+    """What one system reached.
+
+    Attributes:
+        name: the system's.
+        values: for each measure asked for, the value of each query.
+        judged: the share of its top 10 that a person judged.
+        latency: at ten documents a query.
+        degraded: answers that lacked a stage; figures count only where it is 0.
+    """
+
+    name: str
+    values: Mapping[Measure, Mapping[str, float]]
+    judged: float
+    latency: Latency
+    degraded: int
+
+    def mean(self, measure: Measure) -> float:
+        """Return the mean over queries."""
+        return mean(self.values[measure])
+
+    def interval(self, measure: Measure) -> tuple[float, float]:
+        """Return the 95 % interval of the mean."""
+        return bootstrap_interval(self.values[measure])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--output json`` prints of a system."""
+        return {
+            **{str(measure): round(self.mean(measure), _DIGITS) for measure in self.values},
+            "intervals": {
+                str(measure): [round(end, _DIGITS) for end in self.interval(measure)]
+                for measure in self.values
+            },
+            "judged@10": round(self.judged, _DIGITS),
+            "latency_ms": {"p50": round(self.latency.p50, 2), "p95": round(self.latency.p95, 2)},
+            "degraded": self.degraded,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReport:
+    """What every system reached on one split of a data set."""
+
+    dataset: Dataset
+    index: str
+    documents: int
+    systems: Sequence[SystemReport]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--output json`` prints."""
+        return {
+            "dataset": self.dataset.name,
+            "split": self.dataset.split,
+            "index": self.index,
+            "queries": len(self.dataset.queries),
+            "skipped_queries": self.dataset.skipped_queries,
+            "documents": self.documents,
+            "systems": {system.name: system.to_json() for system in self.systems},
+        }
+
+
+def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how
+    systems: Sequence[System],
+    dataset: Dataset,
+    *,
+    index: str,
+    documents: int,
+    measures: Sequence[Measure] = DEFAULT_MEASURES,
+    progress: Progress = SILENT,
+) -> EvaluationReport:
+    """Ask every system every query, measure the answers, then time each system alone.
+
+    Args:
+        systems: what to measure.
+        dataset: queries and judgments.
+        index: where the systems search; only reported.
+        documents: how many are in it; only reported.
+        measures: what to compute.
+        progress: told of every query.
+
+    Raises:
+        EngineError: a system failed at a query; says which.
+    """
+    size = max(HITS, *(measure.cutoff for measure in measures))
+    reports: list[SystemReport] = []
+    for system in systems:
+        run = run_system(system, dataset.queries, size=size, progress=progress)
+        values = measure_run(run.rankings, qrels=dataset.qrels, measures=[*measures, JUDGED])
+        reports.append(
+            SystemReport(
+                name=system.name,
+                values={measure: values[measure] for measure in measures},
+                judged=mean(values[JUDGED]),
+                latency=measure_latency(system, dataset.queries, progress=progress),
+                degraded=run.degraded,
+            )
+        )
+    return EvaluationReport(dataset=dataset, index=index, documents=documents, systems=reports)

@@ -1,0 +1,122 @@
+"""Queries with known answers to decide on: judged ones, or probes made from the index itself."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.core.models import PlanModels
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.core.text import encoded_text
+from opensearch_funnel.engine.queries import leg_queries, multi_match
+from opensearch_funnel.engine.searching import NO_PIPELINE, hit_ids, search_fused, sources
+from opensearch_funnel.evaluating.switch import Trial
+
+TRIALS = 150
+"""Queries that a decision is made on: more would take longer than it would tell."""
+
+_SEED = 20
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_WORDS_OF_A_PROBE = (4, 30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownQuery:
+    """A query, and the grade of each document that is known for it."""
+
+    text: str
+    grades: Mapping[str, float]
+
+
+def sampled(queries: Sequence[KnownQuery], *, count: int = TRIALS) -> list[KnownQuery]:
+    """Pick some of the queries, always the same ones."""
+    picked = random.Random(_SEED).sample(list(queries), k=min(count, len(queries)))  # noqa: S311
+    return sorted(picked, key=lambda query: query.text)
+
+
+def trials(
+    client: OpenSearch,
+    plan: FunnelPlan,
+    queries: Sequence[KnownQuery],
+    *,
+    models: PlanModels,
+    progress: Progress = SILENT,
+) -> list[Trial]:
+    """Search the fused candidates of each query, with the texts that a reranker would read.
+
+    Args:
+        client: the cluster.
+        plan: the plan whose legs are searched; ``rerank.depth`` candidates are kept.
+        queries: queries with known answers.
+        models: the encoders of the plan's legs.
+        progress: hears of each query.
+    """
+    found: list[Trial] = []
+    with progress.task("searching known queries", total=len(queries), unit="queries") as advance:
+        for query in queries:
+            lexical = multi_match(query.text, fields=plan.text_fields)
+            response = search_fused(
+                client,
+                plan,
+                legs=leg_queries(plan, text=query.text, bm25=lexical, models=models),
+                size=plan.rerank.depth,
+                source=list(plan.text_fields),
+            )
+            texts = [encoded_text(s, fields=plan.text_fields) for s in sources(response)]
+            found.append(
+                Trial(
+                    query=query.text,
+                    grades=query.grades,
+                    doc_ids=hit_ids(response),
+                    texts=texts,
+                )
+            )
+            advance(1)
+    return found
+
+
+def probes(client: OpenSearch, plan: FunnelPlan, *, count: int = TRIALS) -> list[KnownQuery]:
+    """Make queries from an index's own documents: what a document says should find it.
+
+    By turns the document's first text field (its title or name), and a sentence from its last
+    one. Nobody judged them, and a searcher's words are rarely a document's own, so they are
+    easier than real queries: a stage that gains nothing on them is not shown to help.
+
+    Args:
+        client: the cluster.
+        plan: names the index and the text fields.
+        count: how many documents to draw, always the same ones.
+    """
+    body = {
+        "size": count,
+        "_source": list(plan.text_fields),
+        "query": {
+            "function_score": {
+                "query": {"match_all": {}},
+                "random_score": {"seed": _SEED, "field": "_seq_no"},
+            }
+        },
+    }
+    drawn = client.search(index=plan.alias, body=body, params={"search_pipeline": NO_PIPELINE})
+    made = (
+        (str(hit["_id"]), _probe(hit.get("_source") or {}, plan=plan, turn=turn))
+        for turn, hit in enumerate(drawn["hits"]["hits"])
+    )
+    return [KnownQuery(text=text, grades={doc_id: 1.0}) for doc_id, text in made if text]
+
+
+def _probe(source: Mapping[str, Any], *, plan: FunnelPlan, turn: int) -> str:
+    """Return a query that the document should answer; empty where it has no fitting words."""
+    name = encoded_text(source, fields=plan.text_fields[:1])
+    if turn % 2 == 0:
+        return name
+    least, most = _WORDS_OF_A_PROBE
+    sentences = _SENTENCE.split(encoded_text(source, fields=plan.text_fields[-1:]))
+    fitting = [s for s in sentences if least <= len(s.split()) <= most]
+    return fitting[turn % len(fitting)] if fitting else name

@@ -1,0 +1,79 @@
+"""Reranking is switched on only where it is shown to help."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.evaluating.measures import Measure, measure_run
+from opensearch_funnel.evaluating.switch import Trial, decide, ndcg, reordered
+
+PLAN = FunnelPlan(alias="films")
+
+
+class Fixed:
+    """Gives each text the score that is written in it."""
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        del query
+        return [float(text) for text in texts]
+
+
+def trial(*scores: float, relevant: int) -> Trial:
+    ids = [f"d{i}" for i in range(len(scores))]
+    return Trial(
+        query="q", grades={f"d{relevant}": 1.0}, doc_ids=ids, texts=[str(s) for s in scores]
+    )
+
+
+def test_a_reranker_that_helps_is_on_and_the_plan_says_why() -> None:
+    helped = [trial(0.1, 0.2, 0.9, relevant=2) for _ in range(20)]
+    plan = decide(PLAN, helped, reranker=Fixed(), evidence="dev queries")
+    assert plan.rerank.enabled
+    assert plan.rerank.reason.startswith("on: nDCG@10 0.5000 fused, 1.0000 reranked")
+    assert "20 dev queries" in plan.rerank.reason
+
+
+def test_a_reranker_that_hurts_is_off() -> None:
+    hurt = [trial(0.1, 0.2, 0.9, relevant=0) for _ in range(20)]
+    plan = decide(PLAN, hurt, reranker=Fixed(), evidence="dev queries")
+    assert not plan.rerank.enabled
+    assert plan.rerank.reason.startswith("off: ")
+
+
+def test_what_may_be_chance_is_off() -> None:
+    mixed = [trial(0.1, 0.9, relevant=i % 2) for i in range(6)]
+    assert not decide(PLAN, mixed, reranker=Fixed(), evidence="probes").rerank.enabled
+
+
+def test_without_evidence_it_is_off() -> None:
+    plan = decide(PLAN, [], reranker=Fixed(), evidence="probes")
+    assert not plan.rerank.enabled
+    assert "no evidence" in plan.rerank.reason
+
+
+def test_a_blend_is_chosen_where_it_is_better_than_the_model_alone() -> None:
+    # The model mistakes one hit far down for the best; with the fused order mixed in it is not.
+    blended = [trial(0.5, 0.6, 0.0, 0.0, 0.0, 0.65, relevant=1) for _ in range(20)]
+    plan = decide(PLAN, blended, reranker=Fixed(), evidence="dev queries")
+    assert plan.rerank.enabled
+    assert plan.rerank.blend > 0
+
+
+def test_equal_scores_keep_the_fused_order() -> None:
+    assert reordered(["c", "a", "b"], [1.0, 1.0, 1.0], blend=0.0) == ["c", "a", "b"]
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=15),
+    st.permutations(list(range(15))),
+)
+def test_ndcg_equals_trec_eval_s(grades: list[int], order: list[int]) -> None:
+    judged = {f"d{i}": grade for i, grade in enumerate(grades)}
+    run = [f"d{i}" for i in order]
+    ours = ndcg(run, {d: float(g) for d, g in judged.items()}, k=10)
+    measure = Measure("nDCG", 10)
+    theirs = measure_run({"q": run}, qrels={"q": judged}, measures=[measure])[measure]["q"]
+    assert ours == pytest.approx(theirs, abs=1e-9)
