@@ -19,11 +19,13 @@ from opensearch_funnel.core.errors import FunnelError
 COMMANDS = {
     "demo": "demo",
     "node": "node",
+    "models": "models",
     "load": "load",
     "pipeline": "pipeline",
     "serve": "serve",
     "search": "search",
     "evaluate": "evaluate",
+    "bench": "bench",
     "config": "config",
 }
 
