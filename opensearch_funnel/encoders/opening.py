@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from opensearch_funnel.core.errors import ModelError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.encoders.cross_encoder import CrossEncoder
 from opensearch_funnel.encoders.dense import DenseEncoder
 from opensearch_funnel.encoders.fetch import pull
 from opensearch_funnel.encoders.graph.building import cached_graph
-from opensearch_funnel.encoders.manifests import Kind, Manifest, load_manifest
-from opensearch_funnel.encoders.session import open_session
+from opensearch_funnel.encoders.manifests import Kind, Manifest, Precision, load_manifest
+from opensearch_funnel.encoders.session import Session, open_session
 from opensearch_funnel.encoders.splade import TOP_K, SpladeEncoder
 from opensearch_funnel.encoders.tokens import open_tokenizer
 
@@ -39,8 +41,7 @@ def open_encoder(
     manifest = load_manifest(model) if isinstance(model, str) else model
     chosen = manifest.precision(precision)
     folder = pull(manifest, progress=progress)
-    graph = cached_graph(manifest, folder, precision=chosen)
-    session = open_session(graph, threads=threads)
+    session = _open_graph(manifest, folder, precision=chosen, threads=threads)
     tokenizer = open_tokenizer(folder / "tokenizer.json", max_tokens=manifest.max_tokens)
     fingerprint = manifest.fingerprint(chosen)
     if manifest.kind == "splade":
@@ -77,6 +78,21 @@ def open_encoder(
         query_prefix=manifest.query_prefix,
         document_prefix=manifest.document_prefix,
     )
+
+
+def _open_graph(
+    manifest: Manifest, folder: Path, *, precision: Precision, threads: int | None
+) -> Session:
+    graph = cached_graph(manifest, folder, precision=precision)
+    try:
+        return open_session(graph, threads=threads)
+    except ModelError:
+        if graph.parent == folder:
+            raise
+        # Ours, and broken on the disk since it was built: build it once more.
+        graph.unlink(missing_ok=True)
+        rebuilt = cached_graph(manifest, folder, precision=precision)
+        return open_session(rebuilt, threads=threads)
 
 
 def open_splade(

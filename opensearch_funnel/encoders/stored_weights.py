@@ -27,8 +27,8 @@ def stored_weights(weights: Mapping[str, float]) -> dict[str, float]:
         ``FeatureField.java`` of Lucene: ``freq = floatToIntBits(value) >>> 15``.
 
     Example:
-        >>> stored_weights({"paris": 1.2, "the": 0.0, "hotel": 0.7})
-        {'paris': 1.203125, 'hotel': 0.69921875}
+        >>> stored_weights({"paris": 1.7, "the": 0.0, "hotel": 0.7})
+        {'paris': 1.69921875, 'hotel': 0.69921875}
     """
     values = np.fromiter(weights.values(), dtype=np.float32, count=len(weights))
     values = np.where(np.isfinite(values), values, np.float32(0))

@@ -184,7 +184,7 @@ def test_a_killed_load_is_put_right_by_the_next_one(
     path = _ndjson(tmp_path, [{"_id": str(n), "text": "word " * 200} for n in range(20_000)])
     code = "import sys; from opensearch_funnel.cli.main import main; sys.exit(main())"
     arguments = ["load", path, "--index", index_name, "--batch", "10", "--url", node_url]
-    running = subprocess.Popen(  # noqa: S603
+    running = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -80,7 +80,7 @@ def wait_for(state: str, *, port: int) -> NodeStatus:
 
 
 def test_a_node_outlives_its_starter_and_a_kill_and_keeps_its_data(port: int, data: Path) -> None:
-    starter = subprocess.run(  # noqa: S603 - this interpreter
+    starter = subprocess.run(
         [sys.executable, "-c", START, str(port), str(data)],
         capture_output=True,
         text=True,
@@ -169,7 +169,7 @@ def test_a_start_that_takes_too_long_is_given_up(port: int, data: Path) -> None:
 
 def test_ctrl_c_while_starting_ends_the_node(port: int, data: Path) -> None:
     command = [sys.executable, "-c", START, str(port), str(data)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as starter:  # noqa: S603 - this interpreter
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as starter:
         status = wait_for("starting", port=port)
         assert status.state == "starting"
         assert status.pid is not None

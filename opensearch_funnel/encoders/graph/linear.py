@@ -101,8 +101,8 @@ def quantise(table: Floats, *, axis: int) -> Quantised:
 
     Example:
         >>> values, scales = quantise(np.array([[1.0, -2.0], [0.5, 0.0]], np.float32), axis=1)
-        >>> values.tolist(), scales.round(4).tolist()
-        ([[64, -127], [127, 0]], [0.0157, 0.0039])
+        >>> values.tolist(), (scales * 127).tolist()
+        ([[64, -127], [127, 0]], [2.0, 0.5])
     """
     scales = np.abs(table).max(axis=axis, keepdims=True) / np.float32(_LARGEST)
     scales = np.where(scales > 0, scales, np.float32(1)).astype(np.float32)

@@ -117,7 +117,8 @@ class Pace:
     Shared by the thread that makes batches and those that send them.
     """
 
-    _FEWEST_DOCUMENTS = 10
+    # Pauses are per request: with ever fewer documents in each, a load would only wait.
+    _SMALLEST_SHARE = 8
     _FEWEST_BYTES = 100_000
 
     def __init__(self, limits: BulkLimits) -> None:
@@ -129,7 +130,7 @@ class Pace:
     def busy(self) -> None:
         """Say that documents were refused because the cluster is busy."""
         with self._lock:
-            fewest = min(self._FEWEST_DOCUMENTS, self._limits.max_documents)
+            fewest = -(-self._limits.max_documents // self._SMALLEST_SHARE)
             self.documents = max(fewest, self.documents // 2)
 
     def too_large(self) -> None:

@@ -147,7 +147,7 @@ def test_a_module_written_here_is_read_as_the_library_is() -> None:
 
 
 def test_reading_prints_only_documents() -> None:
-    done = subprocess.run(  # noqa: S603 - our own interpreter and our own file
+    done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-W", "error", str(extraction.__file__)],
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from opensearch_funnel.cli.main import main
+from opensearch_funnel.documents.readers import FORMATS
 
 BROKEN = '{"_id": "1", "text": "a"}\n{"_id": "2", "text": "b"}\n{"_id": "3", "text": \n'
 
@@ -168,6 +169,12 @@ def test_options_that_are_not_understood_are_usage_errors(
 ) -> None:
     assert main(["evaluate", _dataset(tmp_path), *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_command_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["load", "a.x", "--index", "i", "--format", "xml"]) == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert ", ".join(f"'{name}'" for name in FORMATS) in message
 
 
 def test_a_load_without_an_index_is_a_usage_error(

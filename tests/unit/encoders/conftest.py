@@ -137,7 +137,6 @@ def make_manifest(home: Path) -> ManifestMaker:
         kind: str = "splade",
         pooling: str = "max",
         sources: str | None = None,
-        name: str = "tiny",
         more: str = "",
     ) -> Manifest:
         if sources is None:
@@ -147,11 +146,11 @@ def make_manifest(home: Path) -> ManifestMaker:
             f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"\n'
             for path in sorted(folder.iterdir())
         )
-        (home / "manifests" / f"{name}.toml").write_text(
+        (home / "manifests" / "tiny.toml").write_text(
             f'kind = "{kind}"\npooling = "{pooling}"\nmax_tokens = 32\ndimension = {HIDDEN}\n'
             f'licence = "none"\nprecisions = ["fp32", "int8"]\n{more}\n{files}{sources}'
         )
-        return load_manifest(name)
+        return load_manifest("tiny")
 
     return make
 
@@ -217,13 +216,16 @@ class NumpyBert:
     def norm(self, x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         centred = x - x.mean(axis=-1, keepdims=True)
         scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-12)
-        made: NDArray[np.float64] = scaled * self.tensors[f"{name}.gamma"]
-        return made + self.tensors[f"{name}.beta"]
+        made: NDArray[np.float64] = (
+            scaled * self.tensors[f"{name}.gamma"] + self.tensors[f"{name}.beta"]
+        )
+        return made
 
 
 def gelu(x: NDArray[np.float64]) -> NDArray[np.float64]:
     erf = np.array([math.erf(value / math.sqrt(2)) for value in x.ravel()]).reshape(x.shape)
-    return x * (1 + erf) / 2
+    made: NDArray[np.float64] = x * (1 + erf) / 2
+    return made
 
 
 @pytest.fixture(scope="session")

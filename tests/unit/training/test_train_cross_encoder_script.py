@@ -59,7 +59,7 @@ tokenizer.save(folder + "/tokenizer.json")
 def torch_python() -> str:
     """Name an interpreter that has torch; without one skip, but fail in CI."""
     python = os.environ.get("FUNNEL_TORCH_PYTHON", sys.executable)
-    found = subprocess.run(  # noqa: S603
+    found = subprocess.run(
         [python, "-c", "import torch, transformers, tokenizers, safetensors"],
         capture_output=True,
         check=False,
@@ -77,7 +77,7 @@ def tiny(torch_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a base model of two layers and two data sets of forty documents."""
     root = tmp_path_factory.mktemp("training")
     command = [torch_python, "-c", MAKE_BASE, str(root / "base"), *WORDS]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    subprocess.run(command, check=True, capture_output=True)
     for name in ("msrd_movies", "scifact"):
         folder = root / "datasets" / name
         (folder / "qrels").mkdir(parents=True)
@@ -109,7 +109,7 @@ def command_for(python: str, tiny: Path, out: Path, *options: str) -> list[str]:
 
 def stop_early(command: list[str], *, out: Path, beyond: int, kind: signal.Signals) -> int:
     """Start a run, end it once it has a checkpoint beyond a step, and give its exit status."""
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as running:
         deadline = time.monotonic() + 120
@@ -133,7 +133,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_weights_of_one_that_was_
     torch_python: str, tiny: Path
 ) -> None:
     straight, broken = tiny / "straight", tiny / "broken"
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         command_for(torch_python, tiny, straight), capture_output=True, check=False, text=True
     )
     assert done.returncode == 0, done.stderr
@@ -146,7 +146,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_weights_of_one_that_was_
     assert stop_early(first, out=broken, beyond=5, kind=signal.SIGTERM) == 1
     assert stop_early(again, out=broken, beyond=25, kind=signal.SIGKILL) == -signal.SIGKILL
     assert not (broken / "model").exists()
-    done = subprocess.run(again, capture_output=True, check=False, text=True)  # noqa: S603
+    done = subprocess.run(again, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
 
     assert not np.array_equal(weights_of(straight / "model"), weights_of(tiny / "base"))
@@ -169,12 +169,12 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_weights_of_one_that_was_
 def test_a_run_that_cannot_go_on_says_why_in_one_line(
     torch_python: str, tiny: Path, tmp_path: Path, options: list[str], reason: str
 ) -> None:
-    made = subprocess.run(  # noqa: S603
+    made = subprocess.run(
         command_for(torch_python, tiny, tmp_path, "--steps", "1"), capture_output=True, check=False
     )
     assert made.returncode == 0
     command = command_for(torch_python, tiny, tmp_path, *options)
-    failed = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603
+    failed = subprocess.run(command, capture_output=True, check=False, text=True)
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
     assert reason in failed.stderr

@@ -1,0 +1,104 @@
+"""The service of a cluster, and plans that are applied for as long as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opensearch_funnel.build.plans import open_models
+from opensearch_funnel.core.errors import EngineUnreachableError
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.engine import state
+from opensearch_funnel.engine.applying import apply_pipeline, remove_pipeline
+from opensearch_funnel.engine.client import connect
+from opensearch_funnel.settings import EMBEDDED_URL, NODE_PORT, Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from opensearchpy import OpenSearch
+
+# The calls of the service to the cluster run in as many threads as it has workers.
+_CONNECTIONS = 16
+
+
+def service_app(settings: Settings) -> FastAPI:
+    """Make the service's application for one cluster."""
+    from opensearch_funnel.service.app import create_app
+    from opensearch_funnel.service.plans import LoadedPlans
+    from opensearch_funnel.service.texts import IndexTexts
+
+    client = connect(settings, pool_size=_CONNECTIONS)
+    plans = LoadedPlans(
+        read_plan=lambda plan_id: state.load_plan(client, plan_id),
+        open_models=lambda plan: open_models(plan, settings=settings),
+    )
+    return create_app(
+        plans,
+        IndexTexts(client),
+        engine_url=settings.url,
+        preload=lambda: sorted({p.plan_id for p in state.list_pipelines(client)}),
+    )
+
+
+def reachable_engine(settings: Settings, *, progress: Progress = SILENT) -> Settings:
+    """Return settings whose cluster answers, starting the embedded node where it is the one meant.
+
+    The node goes on afterwards: its indices are there to be used again (``funnel node stop``).
+
+    Raises:
+        EngineUnreachableError: nothing answers at an address that is not the embedded node's.
+        NodeError: the embedded node could not be started.
+    """
+    try:
+        connect(settings).info()
+    except EngineUnreachableError:
+        if settings.url != EMBEDDED_URL:
+            raise
+    else:
+        return settings
+    from opensearch_funnel.engine.node import start_node
+
+    node = start_node(port=NODE_PORT, home=settings.home, progress=progress)
+    progress.say(f"started the embedded node at {node.url}; funnel node stop ends it")
+    return settings.model_copy(update={"url": node.url})
+
+
+@contextmanager
+def reachable_service(settings: Settings) -> Iterator[str]:
+    """Give the URL of a service for the cluster: the one that runs, or one of our own.
+
+    A service that runs at the address of the settings is used when it belongs to the same
+    cluster; otherwise one is started on a free port and ends with the context.
+
+    Raises:
+        StageUnavailableError: it could not be started; says why.
+    """
+    from opensearch_funnel.service.process import background_service, service_at
+
+    running = service_at(settings.service_url)
+    if running is not None and running["engine"] == settings.url:
+        yield settings.service_url
+        return
+    with background_service(env=settings.environment()) as url:
+        yield url
+
+
+@contextmanager
+def applied_plan(
+    client: OpenSearch, plan: FunnelPlan, *, service_url: str, name: str
+) -> Iterator[str]:
+    """Apply a plan under a name of its own while the context is open, loaded and ready.
+
+    Yields:
+        The name of the search pipeline.
+    """
+    from opensearch_funnel.service.process import wait_for_plan
+
+    apply_pipeline(client, plan, service_url=service_url, name=name)
+    try:
+        wait_for_plan(service_url, plan.plan_id)
+        yield name
+    finally:
+        remove_pipeline(client, name)
