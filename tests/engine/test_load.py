@@ -178,12 +178,10 @@ def test_settings_come_back_however_a_load_ends(
     assert mapping["_meta"] == body["mappings"]["_meta"]
 
 
-def test_a_killed_load_is_put_right_by_the_next_one(
-    tmp_path: Path, client: OpenSearch, node_url: str, index_name: str
-) -> None:
-    path = _ndjson(tmp_path, [{"_id": str(n), "text": "word " * 200} for n in range(20_000)])
+def _signalled(client: OpenSearch, path: str, *, index: str, url: str, number: int) -> int:
+    """Start a load in a process of its own, and send it a signal once documents are in."""
     code = "import sys; from opensearch_funnel.cli.main import main; sys.exit(main())"
-    arguments = ["load", path, "--index", index_name, "--batch", "10", "--url", node_url]
+    arguments = ["load", path, "--index", index, "--batch", "10", "--url", url]
     running = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.DEVNULL,
@@ -192,17 +190,36 @@ def test_a_killed_load_is_put_right_by_the_next_one(
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and running.poll() is None:
         time.sleep(0.02)
-        if index_exists(client, index=index_name):
-            refresh_index(client, index=index_name)
-            if count_documents(client, index=index_name) > 0:
+        if index_exists(client, index=index):
+            refresh_index(client, index=index)
+            if count_documents(client, index=index) > 0:
                 break
-    running.kill()
-    assert running.wait() == -signal.SIGKILL, "the load ended before it was killed"
+    running.send_signal(number)
+    return running.wait(timeout=60)
+
+
+def test_a_killed_load_is_put_right_by_the_next_one(
+    tmp_path: Path, client: OpenSearch, node_url: str, index_name: str
+) -> None:
+    path = _ndjson(tmp_path, [{"_id": str(n), "text": "word " * 200} for n in range(20_000)])
+    status = _signalled(client, path, index=index_name, url=node_url, number=signal.SIGKILL)
+    assert status == -signal.SIGKILL, "the load ended before it was killed"
     assert _settings(client, index_name)["refresh_interval"] == "-1"
     assert 0 < count_documents(client, index=index_name) < 20_000
     assert _load(path, "--index", index_name, url=node_url) == 0
     assert "refresh_interval" not in _settings(client, index_name)
     assert count_documents(client, index=index_name) == 20_000
+
+
+def test_ctrl_c_puts_the_settings_back(
+    tmp_path: Path, client: OpenSearch, node_url: str, index_name: str
+) -> None:
+    path = _ndjson(tmp_path, [{"_id": str(n), "text": "word " * 200} for n in range(20_000)])
+    status = _signalled(client, path, index=index_name, url=node_url, number=signal.SIGINT)
+    assert status == 128 + signal.SIGINT, "the load ended before it was interrupted"
+    assert "refresh_interval" not in _settings(client, index_name)
+    assert not interrupted_load(client, index=index_name)
+    assert 0 < count_documents(client, index=index_name) < 20_000
 
 
 def test_an_id_that_the_node_refuses_costs_only_its_own_document(
