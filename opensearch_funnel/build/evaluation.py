@@ -149,7 +149,8 @@ class Bench:
             return self._measured([bm25], dataset, index=index, request=request, plan=None)
         models = self.open_encoders(plan)
         index = self.encoded_index(dataset, plan, models=models)
-        bound = bound_plan(self.client, replace(plan, alias=index.name))
+        # The mark is how a degraded answer is told from a whole one.
+        bound = bound_plan(self.client, replace(plan, alias=index.name, trace="mark"))
         if "funnel" in request.systems:
             known = self.known_queries(bound, dataset=dataset)
             bound = self.decided(bound, models=models, known=known, rerank=request.rerank)
@@ -245,7 +246,9 @@ class Bench:
             rerank: ``auto``, or what the user wants.
         """
         if rerank != "auto":
-            asked = replace(plan.rerank, enabled=rerank == "on", reason=f"{rerank}: as asked for")
+            asked = replace(
+                plan.rerank, enabled=rerank == "on", decided=False, reason=f"{rerank}: as asked for"
+            )
             return replace(plan, rerank=asked)
         try:
             reranker = self._open_reranker(plan)
@@ -267,14 +270,13 @@ class Bench:
             pipeline: the applied pipeline whose plan is looked at.
             rerank: ``auto``, or what the user wants.
         """
-        applied = state.load_pipeline(self.client, pipeline)
-        if applied is not None and rerank == "auto":
-            before = state.load_plan(self.client, applied.plan_id)
-            same_model = before.rerank.model == plan.rerank.model
-            if same_model and replace(before, rerank=plan.rerank) == plan:
-                return before
         if rerank != "auto":
             return self.decided(plan, models=PlanModels(), known=NOTHING_KNOWN, rerank=rerank)
+        applied = state.load_pipeline(self.client, pipeline)
+        if applied is not None:
+            before = state.load_plan(self.client, applied.plan_id)
+            if before.rerank.decided and before.undecided() == plan.undecided():
+                return before
         return self.decided(plan, models=self.open_encoders(plan), known=self.known_queries(plan))
 
     def _open_reranker(self, plan: FunnelPlan) -> PairScorer:

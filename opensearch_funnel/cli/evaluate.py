@@ -149,6 +149,10 @@ def _print(measured: FunnelReport, *, console: Console) -> None:
         highlight=False,
     )
     console.print(systems_table(report))
+    late = {s.name: s.latency.degraded for s in report.systems if s.latency.degraded}
+    if late:
+        slow = ", ".join(f"{name} {count}" for name, count in late.items())
+        console.print(f"timed answers that missed a deadline: {slow}; see funnel serve's log")
     if measured.plan is not None:
         console.print(f"reranking {measured.plan.rerank.reason}", highlight=False)
 

@@ -17,6 +17,7 @@ Trace = Literal["off", "mark"]
 
 LEGS: tuple[LegName, ...] = get_args(LegName)
 MAX_DEPTH = 2000
+MAX_RERANK_DEPTH = 500
 MAX_QUERY_TERMS = 500
 MAX_RANK_CONSTANT = 10_000  # the engine's own limit
 
@@ -33,7 +34,8 @@ class Bm25Leg:
 class SparseLeg:
     """Learned term weights in ``funnel.sparse_<slot>``."""
 
-    weight: float = 1.0
+    weight: float = 0.5
+    """Half of the others: measured on train and dev queries (docs/decisions/0005)."""
     model: str = "splade-tiny"
     fingerprint: str = ""
     """Of the model that encoded the index; empty until the plan is applied."""
@@ -71,6 +73,8 @@ class Reranking:
     """How many hits are reranked."""
     blend: float = 0.0
     """Share of the fused order in the final score, from 0 (the model alone) to 1."""
+    decided: bool = False
+    """Whether ``enabled`` and ``blend`` were chosen by evidence, and not by a person."""
     reason: str = "not decided yet"
     """Why it is on or off, with the evidence."""
 
@@ -103,6 +107,9 @@ class FunnelPlan:
     """The fields that are encoded and that the reranker reads, most telling first."""
     slot: str = "a"
     """Which pair of funnel fields is searched."""
+    searched_fields: tuple[str, ...] = ()
+    """The index's fields of type ``text``: a search in any other field is a look-up and not
+    upgraded. Written when the plan is bound to its index; empty upgrades nothing."""
     depth: int = 200
     """Candidates of each leg: the ``pagination_depth`` of the hybrid query."""
     bm25: Bm25Leg = field(default_factory=Bm25Leg)
@@ -121,8 +128,8 @@ class FunnelPlan:
             (self.slot.isalnum(), f"slot must be letters and digits, not {self.slot!r}"),
             (1 <= self.depth <= MAX_DEPTH, f"depth must be from 1 to {MAX_DEPTH}"),
             (
-                0 <= self.rerank.depth <= self.depth,
-                f"rerank.depth ({self.rerank.depth}) must be from 0 to depth ({self.depth})",
+                1 <= self.rerank.depth <= min(self.depth, MAX_RERANK_DEPTH),
+                f"rerank.depth must be from 1 to {min(self.depth, MAX_RERANK_DEPTH)}",
             ),
             (0.0 <= self.rerank.blend <= 1.0, "rerank.blend must be from 0 to 1"),
             (
@@ -178,6 +185,20 @@ class FunnelPlan:
         without = {leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs}
         return replace(self, **without)
 
+    def undecided(self) -> FunnelPlan:
+        """Return the plan without what a decision about reranking writes into it."""
+        plain = Reranking()
+        return replace(
+            self,
+            rerank=replace(
+                self.rerank,
+                enabled=plain.enabled,
+                blend=plain.blend,
+                decided=plain.decided,
+                reason=plain.reason,
+            ),
+        )
+
     @property
     def sparse_field(self) -> str:
         """The field of the sparse leg."""
@@ -198,7 +219,8 @@ class FunnelPlan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types, to store or to send."""
         plain = asdict(self)
-        plain["text_fields"] = list(self.text_fields)
+        for name in _TUPLES:
+            plain[name] = list(plain[name])
         return plain
 
     @classmethod
@@ -218,12 +240,14 @@ class FunnelPlan:
         for name, kind in _PARTS.items():
             if name in parts:
                 parts[name] = _read(kind, parts[name], where=f"[{name}]")
-        if isinstance(parts.get("text_fields"), list):
-            parts["text_fields"] = tuple(parts["text_fields"])
+        for name in _TUPLES:
+            if isinstance(parts.get(name), list):
+                parts[name] = tuple(parts[name])
         plan: FunnelPlan = _read(cls, parts, where="the plan")
         return plan
 
 
+_TUPLES = ("text_fields", "searched_fields")
 _PARTS: dict[str, type[Any]] = {
     "bm25": Bm25Leg,
     "sparse": SparseLeg,

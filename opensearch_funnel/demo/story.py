@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,14 @@ import numpy as np
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.evaluation import Bench, FunnelReport, Request
-from opensearch_funnel.build.service import reachable_service
+from opensearch_funnel.build.service import applied_plan, reachable_service
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.demo.corpus import write_beir
-from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
+from opensearch_funnel.engine.applying import bound_plan, pipeline_name
 from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
 from opensearch_funnel.evaluating.indexing import ensure_evaluation_index
 from opensearch_funnel.evaluating.measures import Measure
-from opensearch_funnel.service.process import wait_for_plan
 
 ALIAS = "funnel-demo"
 EXAMPLES = (
@@ -117,31 +116,30 @@ def told(bench: Bench, *, home: Path, clock: Clock) -> Iterator[tuple[Story, str
     with clock.step("plan"):
         plan = bound_plan(client, FunnelPlan(alias=ALIAS))
         plan = bench.decided(plan, models=models, known=bench.known_queries(plan))
-    with reachable_service(bench.settings) as url:
+    # The pipeline goes before the service does: without it every search would wait.
+    with ExitStack() as stack:
+        url = stack.enter_context(reachable_service(bench.settings))
         with clock.step("pipeline"):
-            applied = apply_pipeline(client, plan, service_url=url, default=True)
-            wait_for_plan(url, plan.plan_id)
-        try:
-            answers = [_ask(client, question) for question in EXAMPLES]
-            with clock.step("evaluation"):
-                measured = _measured(bench, dataset, plan, service_url=url)
-            examples = [
-                Example(question=q, before=b, after=_titles(a), degraded=degraded(a))
-                for q, b, a in zip(EXAMPLES, before, answers, strict=True)
-            ]
-            story = Story(
-                version=str(client.info()["version"]["number"]),
-                documents=encoded.documents,
-                encoded=encoded.documents if encoded.loaded else 0,
-                plan=plan,
-                examples=examples,
-                measured=measured,
-                seconds=clock.seconds,
+            stack.enter_context(
+                applied_plan(client, plan, service_url=url, name=pipeline_name(ALIAS), default=True)
             )
-            yield story, url
-        finally:
-            # The service goes with the demo, and without it every search would wait for it.
-            remove_pipeline(client, applied.name)
+        answers = [_ask(client, question) for question in EXAMPLES]
+        with clock.step("evaluation"):
+            measured = _measured(bench, dataset, plan, service_url=url)
+        examples = [
+            Example(question=q, before=b, after=_titles(a), degraded=degraded(a))
+            for q, b, a in zip(EXAMPLES, before, answers, strict=True)
+        ]
+        story = Story(
+            version=str(client.info()["version"]["number"]),
+            documents=encoded.documents,
+            encoded=encoded.documents if encoded.loaded else 0,
+            plan=plan,
+            examples=examples,
+            measured=measured,
+            seconds=clock.seconds,
+        )
+        yield story, url
 
 
 def _measured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -43,8 +44,14 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan) -> FunnelPlan:
         InvalidPlanError: the index has no funnel fields, or those of other models.
     """
     mappings = client.indices.get_mapping(index=plan.alias)
+    if len(mappings) != 1:
+        raise InvalidPlanError(
+            f"{plan.alias} stands for {len(mappings)} indices, and a plan is for one: name one, "
+            "or an alias of one"
+        )
     values = plan.to_dict()
     for index, found in mappings.items():
+        values["searched_fields"] = text_fields(found["mappings"].get("properties", {}))
         slots = found["mappings"].get("_meta", {}).get("funnel", {}).get("slots", {})
         slot = slots.get(plan.slot)
         for leg in ("sparse", "dense"):
@@ -65,6 +72,28 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan) -> FunnelPlan:
                 )
             values[leg]["fingerprint"] = encoded["fingerprint"]
     return FunnelPlan.from_dict(values)
+
+
+def text_fields(properties: Mapping[str, Any], *, prefix: str = "") -> list[str]:
+    """Return the names of all fields of type ``text``, those inside objects included.
+
+    Example:
+        >>> text_fields({"title": {"type": "text", "fields": {"raw": {"type": "keyword"},
+        ...                                                   "en": {"type": "text"}}},
+        ...              "year": {"type": "integer"},
+        ...              "cast": {"properties": {"name": {"type": "text"}}}})
+        ['cast.name', 'title', 'title.en']
+    """
+    found: list[str] = []
+    for name, field in properties.items():
+        path = f"{prefix}{name}"
+        if field.get("type") == "text":
+            found.append(path)
+        # Documents inside a nested field are searched by a nested query only.
+        if field.get("type", "object") != "nested":
+            found += text_fields(field.get("properties", {}), prefix=f"{path}.")
+        found += text_fields(field.get("fields", {}), prefix=f"{path}.")
+    return sorted(found)
 
 
 def planned_requests(plan: FunnelPlan, *, service_url: str, name: str) -> dict[str, Any]:

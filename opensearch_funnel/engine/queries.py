@@ -47,13 +47,13 @@ def sparse_query(
         >>> sparse_query("f", {})
         {'match_none': {}}
     """
-    heaviest = sorted(
-        ((min(w, MAX_TOKEN_WEIGHT), t) for t, w in term_weights.items() if w > 0),
-        key=lambda pair: (-pair[0], pair[1]),
-    )[:limit]
+    rounded = ((round(min(w, MAX_TOKEN_WEIGHT), 6), t) for t, w in term_weights.items())
+    heaviest = sorted(((w, t) for w, t in rounded if w > 0), key=lambda pair: (-pair[0], pair[1]))[
+        :limit
+    ]
     if not heaviest:
         return dict(MATCH_NONE)
-    return {"neural_sparse": {field: {"query_tokens": {t: round(w, 6) for w, t in heaviest}}}}
+    return {"neural_sparse": {field: {"query_tokens": {t: w for w, t in heaviest}}}}
 
 
 def dense_query(field: str, vector: Sequence[float], *, k: int) -> Body:

@@ -38,7 +38,27 @@ _HARMLESS_KEYS = frozenset(
         "include_named_queries_score",
     }
 )
-_TEXT_QUERIES = frozenset({"match", "multi_match"})
+# What the engine writes out for every match, and what only weighs: not minimum_should_match,
+# fuzziness or an analyzer of the client's, which say which documents may match.
+_PLAIN_OPTIONS = frozenset(
+    {
+        "query",
+        "fields",
+        "type",
+        "operator",
+        "tie_breaker",
+        "boost",
+        "slop",
+        "prefix_length",
+        "max_expansions",
+        "fuzzy_transpositions",
+        "lenient",
+        "zero_terms_query",
+        "auto_generate_synonyms_phrase_query",
+        "_name",
+    }
+)
+_WORD_TYPES = frozenset({"best_fields", "most_fields", "cross_fields"})
 _DEFAULT_TOTALS = 10_000
 
 MAX_CLAUSES = 900
@@ -66,16 +86,18 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
 
     Args:
         body: the request as the pipeline hands it over: normalised by the engine.
-        plan: the plan that would upgrade it; a page longer than its depth is not upgraded.
+        plan: the plan that would upgrade it; it names the fields of type ``text``, and a page
+            longer than its depth is not upgraded.
 
     Returns:
         ``None`` for everything that must pass through as it came.
 
     Example:
-        >>> plan = FunnelPlan(alias="films")
+        >>> plan = FunnelPlan(alias="films", searched_fields=("title", "text"))
         >>> read_text_search({"query": {"match": {"text": {"query": "fox"}}}}, plan=plan).text
         'fox'
-        >>> read_text_search({"query": {"match_all": {}}}, plan=plan) is None
+        >>> look_up = {"query": {"match": {"_id": {"query": "fox"}}}}
+        >>> read_text_search(look_up, plan=plan) is None
         True
         >>> by_query_job = {"query": {"match": {"text": {"query": "fox"}}}, "sort": ["_doc"]}
         >>> read_text_search(by_query_job, plan=plan) is None
@@ -91,12 +113,50 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
     ):
         return None
     query = body.get("query")
-    text = _query_text(query)
-    if not isinstance(query, Mapping) or text is None or not text.strip():
+    read = _read_query(query)
+    if read is None or not isinstance(query, Mapping):
         return None
-    if lexical_clauses(query, text) + plan.sparse.query_terms > MAX_CLAUSES:
+    text, fields = read
+    clauses = len(_WORDS.findall(text)) * len(fields) + plan.sparse.query_terms
+    if not text.strip() or not fields <= set(plan.searched_fields) or clauses > MAX_CLAUSES:
         return None
     return TextSearch(text=text, query=query, size=size)
+
+
+def _read_query(query: Any) -> tuple[str, set[str]] | None:
+    """Return what was typed in a plain text query and the fields it is searched in.
+
+    ``None`` for any other query, and for one that narrows: every word required, a phrase, a
+    misspelling allowed. The other legs would not keep to that.
+    """
+    if not isinstance(query, Mapping) or len(query) != 1:
+        return None
+    ((kind, content),) = query.items()
+    if not isinstance(content, Mapping):
+        return None
+    if kind == "match" and len(content) == 1:
+        ((field, options),) = content.items()
+        fields = {str(field)}
+        options = {"query": options} if isinstance(options, str) else options
+    elif kind == "multi_match":
+        fields = {str(name).partition("^")[0] for name in content.get("fields") or ()}
+        options = content
+    else:
+        return None
+    if not isinstance(options, Mapping) or not fields or _narrows(options):
+        return None
+    text = options.get("query")
+    return (text, fields) if isinstance(text, str) else None
+
+
+def _narrows(options: Mapping[str, Any]) -> bool:
+    """Say whether the options of a text query are more than its words and weights."""
+    return (
+        not options.keys() <= _PLAIN_OPTIONS
+        or str(options.get("operator", "or")).lower() != "or"
+        or str(options.get("type", "best_fields")).lower() not in _WORD_TYPES
+        or str(options.get("zero_terms_query", "none")).lower() != "none"
+    )
 
 
 def _counts_exactly(track_total_hits: Any) -> bool:
@@ -107,36 +167,6 @@ def _counts_exactly(track_total_hits: Any) -> bool:
         return True
     # The engine writes true as the largest int, and false as -1.
     return not 0 < track_total_hits <= _DEFAULT_TOTALS
-
-
-def lexical_clauses(query: Mapping[str, Any], text: str) -> int:
-    """Estimate from above how many clauses a text query has: its words in each of its fields.
-
-    Characters outside ASCII count one by one: some analyzers split there.
-
-    Example:
-        >>> lexical_clauses({"multi_match": {"fields": ["title", "text"]}}, "a red fox")
-        6
-    """
-    fields = query.get("multi_match", {}).get("fields") or ["one"]
-    return len(_WORDS.findall(text)) * len(fields)
-
-
-def _query_text(query: Any) -> str | None:
-    """Find what was typed in a text query; ``None`` for any other query."""
-    if not isinstance(query, Mapping) or len(query) != 1:
-        return None
-    ((kind, content),) = query.items()
-    if kind not in _TEXT_QUERIES or not isinstance(content, Mapping):
-        return None
-    if kind == "match":
-        if len(content) != 1:
-            return None
-        (content,) = content.values()
-        if isinstance(content, str):
-            return content
-    text = content.get("query") if isinstance(content, Mapping) else None
-    return text if isinstance(text, str) else None
 
 
 def upgraded_body(

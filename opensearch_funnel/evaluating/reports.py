@@ -58,7 +58,11 @@ class SystemReport:
                 for measure in self.values
             },
             "judged@10": round(self.judged, _DIGITS),
-            "latency_ms": {"p50": round(self.latency.p50, 2), "p95": round(self.latency.p95, 2)},
+            "latency_ms": {
+                "p50": round(self.latency.p50, 2),
+                "p95": round(self.latency.p95, 2),
+                "degraded": self.latency.degraded,
+            },
             "degraded": self.degraded,
         }
 

@@ -7,7 +7,7 @@ from opensearch_funnel.core.plan import FunnelPlan
 
 
 def test_weights_of_the_active_legs_add_up_to_one() -> None:
-    plan = FunnelPlan.from_dict({"alias": "a", "bm25": {"weight": 3}, "dense": {"weight": 0}})
+    plan = FunnelPlan.from_dict({"alias": "a", "bm25": {"weight": 1.5}, "dense": {"weight": 0}})
     assert plan.active_legs == ("bm25", "sparse")
     assert plan.weights == (0.75, 0.25)
 

@@ -17,7 +17,7 @@ from opensearch_funnel.encoders.graph.building import (
     save_graph,
     special_tokens,
 )
-from opensearch_funnel.encoders.graph.linear import quantise
+from opensearch_funnel.encoders.graph.int8 import quantise
 from opensearch_funnel.encoders.manifests import Kind, Pooling, Precision
 from opensearch_funnel.encoders.session import Session, open_session, padded
 

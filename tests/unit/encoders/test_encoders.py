@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from opensearch_funnel.core.errors import ModelError
+from opensearch_funnel.core.progress import Advance
 from opensearch_funnel.core.stage import PairScorer
 from opensearch_funnel.encoders.cross_encoder import CrossEncoder
 from opensearch_funnel.encoders.dense import DenseEncoder
@@ -88,6 +91,36 @@ def test_documents_keep_their_order_and_equal_single_ones(splade: SpladeEncoder)
 
 def test_a_stream_gives_the_same_as_a_list(splade: SpladeEncoder) -> None:
     assert list(splade.stream_documents(iter(TEXTS))) == splade.encode_documents(TEXTS)
+
+
+class Counting:
+    """Counts what is reported."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total: int | None = None
+
+    @contextmanager
+    def task(
+        self, label: str, *, total: int | None = None, unit: str = "documents"
+    ) -> Iterator[Advance]:
+        assert label
+        assert unit == "documents"
+        self.total = total
+        yield self._advance
+
+    def say(self, line: str) -> None:
+        raise AssertionError(line)
+
+    def _advance(self, units: int) -> None:
+        self.done += units
+
+
+def test_every_document_is_reported(splade: SpladeEncoder, dense: DenseEncoder) -> None:
+    for encode in (splade.encode_documents, dense.encode_documents):
+        progress = Counting()
+        encode(TEXTS, progress=progress)
+        assert (progress.done, progress.total) == (len(TEXTS), len(TEXTS))
 
 
 def test_top_k_keeps_the_heaviest(splade: SpladeEncoder) -> None:

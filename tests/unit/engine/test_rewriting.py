@@ -1,12 +1,13 @@
 """What is upgraded, what is not, and what the upgraded request says."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
-from opensearch_funnel.engine.queries import leg_queries
+from opensearch_funnel.engine.queries import leg_queries, sparse_query
 from opensearch_funnel.engine.rewriting import (
     TextSearch,
     read_rank_context,
@@ -15,7 +16,8 @@ from opensearch_funnel.engine.rewriting import (
 )
 from opensearch_funnel.testing import WordVector, WordWeights
 
-PLAN = FunnelPlan(alias="films")
+FIELDS = ("text", "title")
+PLAN = FunnelPlan(alias="films", searched_fields=FIELDS)
 MATCH = {"match": {"text": {"query": "red fox", "operator": "OR"}}}
 
 
@@ -26,6 +28,7 @@ MATCH = {"match": {"text": {"query": "red fox", "operator": "OR"}}}
         {"query": MATCH, "size": 25, "_source": ["title"], "highlight": {"fields": {"text": {}}}},
         {"query": {"multi_match": {"query": "red fox", "fields": ["title", "text"]}}},
         {"query": {"match": {"text": "red fox"}}, "from": 0, "timeout": "1s"},
+        {"query": {"multi_match": {"query": "red fox", "fields": ["title^2.0", "text^1.0"]}}},
     ],
 )
 def test_a_plain_text_search_is_read(body: dict[str, Any]) -> None:
@@ -81,6 +84,17 @@ def test_whatever_else_is_asked_for_passes_untouched(extra: dict[str, Any]) -> N
         {"hybrid": {"queries": [MATCH]}},
         {"match": {"text": {"query": "  "}}},
         {"match": {"year": {"query": 1999}}},
+        {"match": {"_id": {"query": "red fox"}}},
+        {"match": {"status": {"query": "active"}}},
+        {"match": {"text": {"query": "red fox", "operator": "AND"}}},
+        {"match": {"text": {"query": "red fox", "minimum_should_match": "2"}}},
+        {"match": {"text": {"query": "red fox", "fuzziness": "AUTO"}}},
+        {"match": {"text": {"query": "red fox", "zero_terms_query": "ALL"}}},
+        {"multi_match": {"query": "red fox", "fields": ["text"], "type": "phrase"}},
+        {"multi_match": {"query": "red fox", "fields": ["text", "status^2.0"]}},
+        {"multi_match": {"query": "red fox", "fields": ["te*"]}},
+        {"multi_match": {"query": "red fox", "fields": []}},
+        {"multi_match": {"query": "red fox"}},
         {"match": {}},
         {"match": MATCH, "term": {}},
         {"bool": {"must": [MATCH]}},
@@ -107,7 +121,7 @@ def upgrade(body: dict[str, Any], *, plan: FunnelPlan) -> dict[str, Any]:
 
 
 def test_the_upgraded_body_is_exactly_this() -> None:
-    plan = FunnelPlan(alias="films", depth=50)
+    plan = replace(PLAN, depth=50)
     vector = WordVector(dimension=2).encode_query("red fox").tolist()
     assert upgrade({"query": MATCH, "timeout": "1s"}, plan=plan) == {
         "timeout": "1s",
@@ -162,7 +176,7 @@ def test_the_upgraded_body_is_exactly_this() -> None:
 
 
 def test_reranking_asks_for_keys_and_a_window_and_sends_the_query_along() -> None:
-    plan = FunnelPlan(alias="films", rerank=Reranking(enabled=True, depth=50))
+    plan = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
     body = upgrade({"query": MATCH, "docvalue_fields": [{"field": "year"}]}, plan=plan)
     assert body["size"] == 50
     assert [f["field"] for f in body["docvalue_fields"]] == ["year", "funnel.id", "funnel.hash"]
@@ -174,12 +188,12 @@ def test_reranking_asks_for_keys_and_a_window_and_sends_the_query_along() -> Non
 
 
 def test_a_page_larger_than_the_window_keeps_its_size() -> None:
-    plan = FunnelPlan(alias="films", rerank=Reranking(enabled=True, depth=50))
+    plan = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
     assert upgrade({"query": MATCH, "size": 120}, plan=plan)["size"] == 120
 
 
 def test_without_a_trace_no_aggregation_is_added() -> None:
-    body = upgrade({"query": MATCH}, plan=FunnelPlan(alias="films", trace="off"))
+    body = upgrade({"query": MATCH}, plan=replace(PLAN, trace="off"))
     assert "aggregations" not in body
 
 
@@ -196,3 +210,15 @@ def test_an_empty_set_of_terms_becomes_a_leg_that_matches_nothing() -> None:
     search = TextSearch(text="?", query=MATCH, size=10)
     queries = upgraded_body({}, search, plan=plan, legs=legs)["query"]["hybrid"]["queries"]
     assert queries[1]["bool"]["must"] == [{"match_none": {}}]
+
+
+def test_a_plan_that_is_not_bound_to_an_index_upgrades_nothing() -> None:
+    assert read_text_search({"query": MATCH}, plan=FunnelPlan(alias="films")) is None
+
+
+def test_weights_that_round_to_nothing_are_left_out() -> None:
+    # The engine refuses a weight of 0 with a 400 that reaches the client.
+    assert sparse_query("f", {"a": 4e-7, "b": 1.0}) == {
+        "neural_sparse": {"f": {"query_tokens": {"b": 1.0}}}
+    }
+    assert sparse_query("f", {"a": 4e-7}) == {"match_none": {}}

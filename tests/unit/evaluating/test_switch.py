@@ -29,7 +29,7 @@ def trial(*scores: float, relevant: int) -> Trial:
 
 
 def test_a_reranker_that_helps_is_on_and_the_plan_says_why() -> None:
-    helped = [trial(0.1, 0.2, 0.9, relevant=2) for _ in range(20)]
+    helped = [trial(0.1, 0.2, 0.9, relevant=2) for _ in range(40)]
     plan = decide(PLAN, helped, reranker=Fixed(), evidence="dev queries")
     assert plan.rerank.enabled
     assert plan.rerank.reason.startswith("on: nDCG@10 0.5000 fused, 1.0000 reranked")
@@ -37,26 +37,28 @@ def test_a_reranker_that_helps_is_on_and_the_plan_says_why() -> None:
 
 
 def test_a_reranker_that_hurts_is_off() -> None:
-    hurt = [trial(0.1, 0.2, 0.9, relevant=0) for _ in range(20)]
+    hurt = [trial(0.1, 0.2, 0.9, relevant=0) for _ in range(40)]
     plan = decide(PLAN, hurt, reranker=Fixed(), evidence="dev queries")
     assert not plan.rerank.enabled
     assert plan.rerank.reason.startswith("off: ")
 
 
 def test_what_may_be_chance_is_off() -> None:
-    mixed = [trial(0.1, 0.9, relevant=i % 2) for i in range(6)]
+    mixed = [trial(0.1, 0.9, relevant=i % 2) for i in range(40)]
     assert not decide(PLAN, mixed, reranker=Fixed(), evidence="probes").rerank.enabled
 
 
-def test_without_evidence_it_is_off() -> None:
-    plan = decide(PLAN, [], reranker=Fixed(), evidence="probes")
+@pytest.mark.parametrize("count", [0, 1, 19])
+def test_without_evidence_it_is_off(count: int) -> None:
+    few = [trial(0.1, 0.2, 0.9, relevant=2) for _ in range(count)]
+    plan = decide(PLAN, few, reranker=Fixed(), evidence="probes")
     assert not plan.rerank.enabled
     assert "no evidence" in plan.rerank.reason
 
 
 def test_a_blend_is_chosen_where_it_is_better_than_the_model_alone() -> None:
     # The model mistakes one hit far down for the best; with the fused order mixed in it is not.
-    blended = [trial(0.5, 0.6, 0.0, 0.0, 0.0, 0.65, relevant=1) for _ in range(20)]
+    blended = [trial(0.5, 0.6, 0.0, 0.0, 0.0, 0.65, relevant=1) for _ in range(40)]
     plan = decide(PLAN, blended, reranker=Fixed(), evidence="dev queries")
     assert plan.rerank.enabled
     assert plan.rerank.blend > 0
