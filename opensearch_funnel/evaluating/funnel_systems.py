@@ -8,12 +8,11 @@ from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.core.ranking import Query
-from opensearch_funnel.core.text import encoded_text
-from opensearch_funnel.engine.hits import degraded
+from opensearch_funnel.engine.hits import degraded, ranking
 from opensearch_funnel.engine.queries import leg_queries, multi_match
-from opensearch_funnel.engine.searching import search, search_fused, sources
-from opensearch_funnel.evaluating.switch import reordered
+from opensearch_funnel.engine.searching import search, search_fused
 from opensearch_funnel.evaluating.systems import Answer, System, whole_page
+from opensearch_funnel.stages.rerank import Rerank
 
 
 def leg_system(client: OpenSearch, plan: FunnelPlan, *, leg: LegName, models: PlanModels) -> System:
@@ -76,17 +75,20 @@ def reranked_system(
     reranker = models.reranker
     if reranker is None:
         raise StageUnavailableError(f"plan {plan.plan_id} reranks, but no reranker is open")
+    stage = Rerank(
+        reranker,
+        text_fields=plan.text_fields,
+        depth=plan.rerank.depth,
+        blend=plan.rerank.blend,
+    )
 
     def ask(query: Query, size: int) -> Answer:
         lexical = multi_match(query.text, fields=plan.text_fields)
         legs = leg_queries(plan, text=query.text, bm25=lexical, models=models)
         window = max(size, plan.rerank.depth)
         response = search_fused(client, plan, legs=legs, size=window, source=list(plan.text_fields))
-        doc_ids = whole_page(response)
-        first = doc_ids[: plan.rerank.depth]
-        texts = [encoded_text(s, fields=plan.text_fields) for s in sources(response)[: len(first)]]
-        scores = reranker.score(query.text, texts)
-        order = reordered(first, scores, blend=plan.rerank.blend)
-        return Answer((*order, *doc_ids[len(first) :])[:size])
+        whole_page(response)
+        reranked = stage(ranking(response, query=query))
+        return Answer(tuple(c.doc_id for c in reranked.top(size).candidates))
 
     return System(name, ask)

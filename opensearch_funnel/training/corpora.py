@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import ast
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from opensearch_funnel.core.errors import InputError
 
-_HELD_OUT_SHARE = 5
 _QRELS_COLUMNS = 3
 _FEWEST_WORDS = 12
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -56,16 +54,6 @@ class Judged:
     text: str
     relevant: tuple[str, ...]
     rejected: tuple[str, ...]
-
-
-def is_held_out(query_id: str) -> bool:
-    """Tell whether a train query is kept out of training: one in five, by its id alone.
-
-    Example:
-        >>> sum(is_held_out(str(number)) for number in range(1000))
-        189
-    """
-    return zlib.crc32(query_id.encode()) % _HELD_OUT_SHARE == 0
 
 
 def read_documents(folder: Path) -> list[Document]:

@@ -109,9 +109,7 @@ def command_for(python: str, tiny: Path, out: Path, *options: str) -> list[str]:
 
 def stop_early(command: list[str], *, out: Path, beyond: int, kind: signal.Signals) -> int:
     """Start a run, end it once it has a checkpoint beyond a step, and give its exit status."""
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as running:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         deadline = time.monotonic() + 120
         while running.poll() is None and time.monotonic() < deadline:
             names = [path.name for path in (out / "checkpoints").glob("step-*")]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.held_out import is_held_out
 from opensearch_funnel.training.corpora import (
     Document,
-    is_held_out,
     python_documents,
     read_documents,
     read_judged,
