@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import rich_click as click
 from click.exceptions import Exit
@@ -12,7 +13,15 @@ from rich.table import Table
 from opensearch_funnel.cli.output import emit, output_option
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.encoders.fetch import broken_files, model_folder, pull
-from opensearch_funnel.encoders.manifests import Manifest, list_manifests, load_manifest
+from opensearch_funnel.encoders.manifests import (
+    Kind,
+    Manifest,
+    Pooling,
+    Precision,
+    list_manifests,
+    load_manifest,
+)
+from opensearch_funnel.encoders.packing import POOLINGS, Packing, pack
 
 _MEGABYTE = 1_000_000
 
@@ -100,6 +109,70 @@ def verify_models(names: tuple[str, ...], output: str) -> None:
             f"error: fetch again with: funnel models pull {' '.join(wrong)}", highlight=False
         )
         raise Exit(1)
+
+
+@models.command("quantize")
+@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--kind", type=click.Choice(get_args(Kind)), required=True, help="What it computes.")
+@click.option(
+    "--pooling",
+    type=click.Choice(get_args(Pooling)),
+    default=None,
+    help="How it pools  [default: max for splade, mean for dense, pair for cross_encoder]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="int8",
+    show_default=True,
+    help="What it multiplies in.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Most tokens of a text, or of a pair.",
+)
+@click.option("--licence", required=True, help="Of the weights.")
+@output_option
+def quantize(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    kind: Kind,
+    pooling: Pooling | None,
+    precision: Precision,
+    max_tokens: int,
+    licence: str,
+    output: str,
+) -> None:
+    """Turn a checkpoint (safetensors) into a small graph, and write its manifest beside it.
+
+    The manifest goes to FOLDER.toml; put both into FUNNEL_HOME/manifests to use the model by its
+    name.
+
+    Example: funnel models quantize trained/model my-reranker --kind cross_encoder --licence MIT
+    """
+    packing = Packing(
+        kind=kind,
+        pooling=pooling or POOLINGS[kind],
+        precision=precision,
+        max_tokens=max_tokens,
+        licence=licence,
+    )
+    text = pack(checkpoint, folder, packing)
+    manifest = folder.with_name(f"{folder.name}.toml")
+    manifest.write_text(text, encoding="utf-8")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    emit(
+        {"folder": str(folder), "manifest": str(manifest), "bytes": size},
+        output=output,
+        table=lambda console: _print_lines(
+            console, [f"{size / _MEGABYTE:.1f} MB in {folder}, described by {manifest}"]
+        ),
+    )
 
 
 def _chosen(names: tuple[str, ...]) -> list[Manifest]:

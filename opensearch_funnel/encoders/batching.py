@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOKEN_BUDGET = 768
-"""Padded tokens of one batch: larger ones fall out of a processor's cache."""
+"""Padded tokens of one batch on a CPU: larger ones fall out of its cache."""
+GPU_TOKEN_BUDGET = 16_384
+"""Padded tokens of one batch on a GPU, which wants a lot to do at once."""
 
 
 def length_batches(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from opensearch_funnel.encoders.batching import TOKEN_BUDGET, length_batches
+from opensearch_funnel.encoders.batching import length_batches
 from opensearch_funnel.encoders.session import Session, padded
 from opensearch_funnel.encoders.tokens import Ids, PairLayout, TextTokenizer
 
@@ -31,7 +31,6 @@ class CrossEncoder:
     layout: PairLayout
     query_prefix: str = ""
     document_prefix: str = ""
-    token_budget: int = TOKEN_BUDGET
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Score each text against the query, in the order given.
@@ -48,7 +47,9 @@ class CrossEncoder:
         documents = self.tokenizer.encode_plain([self.document_prefix + text for text in texts])
         pairs = [self._pair(question, document) for document in documents]
         scores = np.zeros(len(pairs), dtype=np.float64)
-        for batch in length_batches([len(p[0]) for p in pairs], token_budget=self.token_budget):
+        for batch in length_batches(
+            [len(p[0]) for p in pairs], token_budget=self.session.token_budget
+        ):
             scores[batch] = self._run([pairs[i] for i in batch])
         return [float(score) for score in scores]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.encoders.batching import TOKEN_BUDGET, length_batches
+from opensearch_funnel.encoders.batching import length_batches
 from opensearch_funnel.encoders.manifests import Pooling
 from opensearch_funnel.encoders.session import Array, Session, padded
 from opensearch_funnel.encoders.tokens import TextTokenizer
@@ -37,7 +37,6 @@ class DenseEncoder:
     tokenizer: TextTokenizer
     query_prefix: str = ""
     document_prefix: str = ""
-    token_budget: int = TOKEN_BUDGET
 
     def encode_query(self, text: str) -> Vectors:
         """Return the vector of a query, ``(dimension,)``, of length 1."""
@@ -52,7 +51,9 @@ class DenseEncoder:
         rows = self.tokenizer.encode(texts)
         vectors = np.zeros((len(rows), self.dimension), dtype=np.float32)
         with progress.task(f"encoding with {self.name}", total=len(rows)) as advance:
-            for batch in length_batches([len(r) for r in rows], token_budget=self.token_budget):
+            for batch in length_batches(
+                [len(r) for r in rows], token_budget=self.session.token_budget
+            ):
                 ids, mask = padded([rows[i] for i in batch], padding=self.tokenizer.padding_id)
                 made = self.session.run(
                     {

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opensearch_funnel.core.errors import MissingExtraError, ModelError
+from opensearch_funnel.encoders.batching import GPU_TOKEN_BUDGET, TOKEN_BUDGET
 from opensearch_funnel.settings import load_settings
 
 Array = NDArray[Any]
@@ -27,6 +28,11 @@ class Session:
     outputs: tuple[str, ...]
     provider: str
     """``CUDAExecutionProvider`` or ``CPUExecutionProvider``: where it runs."""
+
+    @property
+    def token_budget(self) -> int:
+        """How many padded tokens go through together."""
+        return GPU_TOKEN_BUDGET if self.provider == _CUDA else TOKEN_BUDGET
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once; safe from several threads.

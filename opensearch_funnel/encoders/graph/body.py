@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from opensearch_funnel.encoders.graph.architecture import Affine, Checkpoint, Floats
 from opensearch_funnel.encoders.graph.draft import FUSED, Draft, integers
 from opensearch_funnel.encoders.graph.linear import Arithmetic
@@ -37,20 +39,22 @@ def draw_body(sketch: Sketch) -> str:
     counts = draft.node("ReduceSum", sketch.mask, draft.constant(integers(1)), keepdims=0)
     lengths = draft.node("Cast", counts, to=_INT32)
     heads = sketch.checkpoint.architecture.heads
+    # What the layers write into a channel says how large it may get.
+    writes = [layer.output.weight for layer in sketch.checkpoint.layers]
+    reach = np.max([np.abs(w).max(axis=0) for w in writes], axis=0)
     for layer in sketch.checkpoint.layers:
-        attended = arithmetic.attention(draft, x, layer, heads=heads, lengths=lengths)
-        mixed = arithmetic.product(draft, attended, layer.attention_output.weight)
+        mixed = arithmetic.attention(x, layer, heads=heads, lengths=lengths, reach=reach)
         x = _add_and_norm(
             sketch, mixed, x, bias=layer.attention_output.bias, norm=layer.attention_norm
         )
-        wide = arithmetic.product(draft, x, layer.intermediate.weight)
-        active = draw_activation(sketch, wide, bias=layer.intermediate.bias)
-        narrow = arithmetic.product(draft, active, layer.output.weight, one_sided=True)
+        narrow = arithmetic.feed_forward(
+            x, layer, reach=reach, activate=lambda wide, bias: draw_activation(sketch, wide, bias)
+        )
         x = _add_and_norm(sketch, narrow, x, bias=layer.output.bias, norm=layer.output_norm)
     return x
 
 
-def draw_activation(sketch: Sketch, x: str, *, bias: Floats) -> str:
+def draw_activation(sketch: Sketch, x: str, bias: Floats) -> str:
     """Add the bias and apply the model's activation; ``gelu`` is the exact one, with erf."""
     draft, activation = sketch.draft, sketch.checkpoint.architecture.activation
     if activation == "gelu":
@@ -74,7 +78,7 @@ def draw_norm(sketch: Sketch, x: str, norm: Affine) -> str:
 
 def _embeddings(sketch: Sketch) -> str:
     draft, checkpoint = sketch.draft, sketch.checkpoint
-    words = sketch.arithmetic.rows(draft, checkpoint.word, sketch.ids)
+    words = sketch.arithmetic.rows(checkpoint.word, sketch.ids)
     position = checkpoint.position
     if sketch.types is None:
         # All tokens are of type 0: its row is added to every position once, here.

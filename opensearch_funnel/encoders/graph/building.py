@@ -15,13 +15,15 @@ from opensearch_funnel.encoders.graph.architecture import Checkpoint, checkpoint
 from opensearch_funnel.encoders.graph.body import Sketch, draw_body
 from opensearch_funnel.encoders.graph.draft import Draft
 from opensearch_funnel.encoders.graph.exported import read_exported
+from opensearch_funnel.encoders.graph.foreign import load_self_contained
 from opensearch_funnel.encoders.graph.heads import draw_score, draw_terms, draw_vector
-from opensearch_funnel.encoders.graph.linear import Float32, Int8
+from opensearch_funnel.encoders.graph.int8 import Int8
+from opensearch_funnel.encoders.graph.linear import Float32
 from opensearch_funnel.encoders.graph.safetensors import read_safetensors
 from opensearch_funnel.encoders.manifests import Kind, Manifest, Pooling, Precision
 from opensearch_funnel.settings import load_settings
 
-GRAPH_VERSION = 2
+GRAPH_VERSION = 4
 """Grows when the same weights are drawn differently, so that no stale graph is used."""
 
 _TEXTS = (np.int64, ["texts", "tokens"])
@@ -44,6 +46,7 @@ def cached_graph(manifest: Manifest, folder: Path, *, precision: Precision) -> P
     """
     weights = folder / manifest.weights.name
     if weights.suffix == ".onnx" and not manifest.redraw:
+        load_self_contained(weights)
         return weights
     name = f"{manifest.fingerprint(precision)}-v{GRAPH_VERSION}.onnx"
     path = load_settings().home / "graphs" / name
@@ -125,28 +128,27 @@ def build_graph(
     inputs: dict[str, Any] = {"input_ids": _TEXTS, "attention_mask": _TEXTS}
     if kind == "cross_encoder":
         inputs["token_type_ids"] = _TEXTS
+    draft = Draft()
     sketch = Sketch(
-        draft=Draft(),
+        draft=draft,
         checkpoint=checkpoint,
-        arithmetic=Float32() if precision == "fp32" else Int8(),
+        arithmetic=Float32(draft) if precision == "fp32" else Int8(draft),
         ids="input_ids",
         mask="attention_mask",
         types="token_type_ids" if kind == "cross_encoder" else None,
     )
     hidden = draw_body(sketch)
     if kind == "dense":
-        return sketch.draft.model(inputs, {"vectors": draw_vector(sketch, hidden, pooling=pooling)})
+        return draft.model(inputs, {"vectors": draw_vector(sketch, hidden, pooling=pooling)})
     if kind == "cross_encoder":
         if checkpoint.pair_head is None:
             raise ModelError("the checkpoint has no classifier: it is no cross-encoder")
-        return sketch.draft.model(
-            inputs, {"scores": draw_score(sketch, hidden, checkpoint.pair_head)}
-        )
+        return draft.model(inputs, {"scores": draw_score(sketch, hidden, checkpoint.pair_head)})
     if checkpoint.vocabulary_head is None:
         raise ModelError("the checkpoint has no vocabulary head: it is no SPLADE model")
     inputs["k"] = (np.int64, ["1"])
     ids, weights = draw_terms(sketch, hidden, checkpoint.vocabulary_head, special=special)
-    return sketch.draft.model(inputs, {"ids": ids, "weights": weights})
+    return draft.model(inputs, {"ids": ids, "weights": weights})
 
 
 def save_graph(model: Any, path: Path) -> None:

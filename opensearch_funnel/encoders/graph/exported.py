@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opensearch_funnel.core.errors import MissingExtraError, ModelError
+from opensearch_funnel.core.errors import ModelError
 from opensearch_funnel.encoders.graph.architecture import Checkpoint, checkpoint_of
+from opensearch_funnel.encoders.graph.foreign import load_self_contained
 
 _PRODUCT = re.compile(
     r"/((?:encoder/layer\.\d+|pooler)/(?:.+/)?(?:query|key|value|dense))/MatMul(?:_quant)?"
@@ -38,16 +39,7 @@ def read_exported(path: Path) -> Checkpoint:
         ModelError: the graph has another shape; the message says what was not found.
         MissingExtraError: ``onnx`` is not installed.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("onnx", extra="cpu") from error
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's errors have no common class
-        raise ModelError(f"{path.name} is not a readable ONNX file: {error}") from error
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
-        raise ModelError(f"{path.name} keeps weights in other files: that is not supported")
+    model = load_self_contained(path)
     reader = _ExportedGraph(model.graph)
     try:
         return checkpoint_of(reader.config(), reader.tensors())

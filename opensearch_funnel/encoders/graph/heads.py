@@ -34,13 +34,13 @@ def draw_terms(
     draft = sketch.draft
     # Small and just before the logits: rounding this product would cost most and gain least.
     x = draft.node("MatMul", hidden, draft.constant(head.transform.weight))
-    x = draw_norm(sketch, draw_activation(sketch, x, bias=head.transform.bias), head.norm)
+    x = draw_norm(sketch, draw_activation(sketch, x, head.transform.bias), head.norm)
     first = draft.node("Slice", x, *(draft.constant(integers(i)) for i in (0, 1, 1)))
     is_token = draft.node(
         "Unsqueeze", draft.node("Cast", sketch.mask, to=_BOOL), draft.constant(integers(2))
     )
     x = draft.node("Where", is_token, x, first)
-    best = sketch.arithmetic.best_logits(draft, x, head.decoder.weight, chunk=_CHUNK)
+    best = sketch.arithmetic.best_logits(x, head.decoder.weight, chunk=_CHUNK)
     bias = head.decoder.bias.copy()
     bias[list(special)] = _NEVER
     logits = draft.node("Add", best, draft.constant(bias))

@@ -178,6 +178,11 @@ def test_a_wheel_that_is_not_to_be_had_is_said(manifest: Manifest) -> None:
         pull(only_from(manifest, kind="wheel", address="tiny-model==2.0"))
 
 
+def test_an_address_that_cannot_be_one_is_said(manifest: Manifest) -> None:
+    with pytest.raises(ModelError, match="the address must be group:artifact:version"):
+        pull(only_from(manifest, kind="maven", address="org.example:model"))
+
+
 @contextmanager
 def hub(folder: Path) -> Iterator[str]:
     """A loopback server that answers like the Hub for one repository."""
