@@ -33,13 +33,14 @@ def demo(*, once: bool, url: str | None, port: int, output: str) -> None:
     Example: funnel demo --once --output json
     """
     from opensearch_funnel.build.evaluation import Bench
-    from opensearch_funnel.demo.story import ALIAS, Clock, told
+    from opensearch_funnel.demo.story import ALIAS, Clock, Fetched, told
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.engine.node import start_node, stop_node
 
     start = time.monotonic()
     clock = Clock()
-    with terminal_progress() as progress, ExitStack() as stack:
+    with terminal_progress() as shown, ExitStack() as stack:
+        progress = Fetched(shown)
         settings = load_settings(url=url)
         if url is None:
             with clock.step("node"):
@@ -51,7 +52,7 @@ def demo(*, once: bool, url: str | None, port: int, output: str) -> None:
         story, service = stack.enter_context(told(bench, home=settings.home, clock=clock))
         total = time.monotonic() - start
         emit(
-            _as_json(story, seconds=total),
+            _as_json(story, seconds=total, fetched=progress.bytes),
             output=output,
             table=lambda console: _print(story, seconds=total, console=console),
         )
@@ -64,12 +65,13 @@ def demo(*, once: bool, url: str | None, port: int, output: str) -> None:
                 time.sleep(1)
 
 
-def _as_json(story: Story, *, seconds: float) -> dict[str, Any]:
+def _as_json(story: Story, *, seconds: float, fetched: int) -> dict[str, Any]:
     report = story.measured.report.to_json()
     return {
         "opensearch": story.version,
         "documents": story.documents,
         "encoded": story.encoded,
+        "fetched_bytes": fetched,
         "questions": report["queries"],
         "systems": report["systems"],
         "gain_over_bm25": {name: round(value, 4) for name, value in story.gain.items()},

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from opensearch_funnel.cli.choices import names_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option
 from opensearch_funnel.cli.progress import terminal_progress
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
 _SYSTEMS = ("bm25", "sparse", "dense", "hybrid", "funnel")
 
 
-def _systems(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-    unknown = [name for name in names if name not in _SYSTEMS]
-    if unknown or not names:
-        raise click.BadParameter(
-            f"no system {', '.join(unknown) or 'named'}; there are: {', '.join(_SYSTEMS)}"
-        )
-    return names
-
-
 def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[Measure, ...]:
     from opensearch_funnel.evaluating.measures import measure_named
 
@@ -46,13 +37,7 @@ def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tupl
 @click.command()
 @click.argument("dataset_dir", type=click.Path(path_type=Path))
 @click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
-@click.option(
-    "--systems",
-    default=",".join(_SYSTEMS),
-    show_default=True,
-    callback=_systems,
-    help="What to measure, with commas between.",
-)
+@names_option("--systems", known=_SYSTEMS, help_text="What to ask, with commas between.")
 @click.option(
     "--measures",
     default="nDCG@10,R@100",

@@ -94,8 +94,12 @@ class _Funnel:
     show_default=True,
     help="The text that is encoded, most telling first.",
 )
-@click.option("--sparse-model", default="splade-tiny", show_default=True)
-@click.option("--dense-model", default="bge-small-en-v1.5", show_default=True)
+@click.option(
+    "--sparse-model", default="splade-tiny", show_default=True, help="Makes the sparse field."
+)
+@click.option(
+    "--dense-model", default="bge-small-en-v1.5", show_default=True, help="Makes the dense field."
+)
 @click.option(
     "--dead-letters",
     type=click.Path(dir_okay=False, path_type=Path),

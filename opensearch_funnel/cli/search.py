@@ -9,6 +9,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from opensearch_funnel.cli.choices import names_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option
 from opensearch_funnel.core.errors import InvalidPlanError
@@ -27,25 +28,17 @@ _TITLE_WIDTH = 60
 _TERMS = 8
 
 
-def _systems(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-    unknown = [name for name in names if name not in _SYSTEMS]
-    if unknown or not names:
-        raise click.BadParameter(f"there are: {', '.join(_SYSTEMS)}")
-    return names
-
-
 @click.command()
 @click.argument("query")
 @click.option("--index", required=True, help="An index or alias.")
+@names_option("--systems", known=_SYSTEMS, help_text="What to ask, with commas between.")
 @click.option(
-    "--systems",
-    default=",".join(_SYSTEMS),
+    "--size",
+    default=10,
     show_default=True,
-    callback=_systems,
-    help="What to ask, with commas between.",
+    type=click.IntRange(1, 200),
+    help="How many hits of each system.",
 )
-@click.option("--size", default=10, show_default=True, type=click.IntRange(1, 200))
 @click.option("--explain", is_flag=True, help="Say why each hit of the funnel is where it is.")
 @click.option(
     "--fields", default=None, help="Fields of the plain query  [default: the plan's, or title,text]"

@@ -15,6 +15,7 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.build.evaluation import Bench, FunnelReport, Request
 from opensearch_funnel.build.service import applied_plan, reachable_service
 from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.progress import Advance, Progress
 from opensearch_funnel.demo.corpus import write_beir
 from opensearch_funnel.engine.applying import bound_plan, pipeline_name
 from opensearch_funnel.engine.hits import degraded
@@ -59,6 +60,31 @@ class Clock:
             yield
         finally:
             self.seconds[name] = round(time.monotonic() - start, 2)
+
+
+@dataclass(slots=True)
+class Fetched:
+    """A progress port that passes everything on, and counts the bytes that were fetched."""
+
+    shown: Progress
+    bytes: int = 0
+
+    @contextmanager
+    def task(
+        self, label: str, *, total: int | None = None, unit: str = "documents"
+    ) -> Iterator[Advance]:
+        """Show a piece of work; one that counts bytes is a fetch."""
+        with self.shown.task(label, total=total, unit=unit) as advance:
+
+            def counted(units: int) -> None:
+                self.bytes += units if unit == "bytes" else 0
+                advance(units)
+
+            yield counted
+
+    def say(self, line: str) -> None:
+        """Pass a line on."""
+        self.shown.say(line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
