@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,6 +24,7 @@ CONFIG_FILE = Path("funnel.toml")
 NODE_PORT = 9250
 SERVICE_PORT = 8750
 EMBEDDED_URL = f"http://127.0.0.1:{NODE_PORT}"
+_PLAIN = re.compile(r"[!-~]+")
 
 
 def default_home() -> Path:
@@ -43,10 +46,14 @@ class Settings(BaseSettings):
         'https://search.example:9200'
     """
 
-    model_config = SettingsConfigDict(env_prefix="FUNNEL_", extra="ignore")
+    # An input may hold a password: errors name the setting, never what was given.
+    model_config = SettingsConfigDict(
+        env_prefix="FUNNEL_", extra="ignore", hide_input_in_errors=True
+    )
 
     url: str = EMBEDDED_URL
-    """Address of the cluster; the embedded node by default."""
+    """Address of the cluster; the embedded node by default. A user and password in it are moved
+    to the two settings below, where those are not given."""
     username: str | None = None
     """User of the cluster, for basic auth."""
     password: SecretStr | None = None
@@ -65,6 +72,30 @@ class Settings(BaseSettings):
     """Where tests and benchmarks find evaluation data."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one model session; all cores if not set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_userinfo(cls, values: Any) -> Any:
+        """Move the user and password out of the address, which is shown and logged."""
+        if not isinstance(values, dict) or not isinstance(values.get("url"), str):
+            return values
+        scheme, slashes, rest = values["url"].partition("://")
+        authority, slash, path = rest.partition("/")
+        userinfo, at, host = authority.rpartition("@")
+        if not at:
+            return values
+        username, colon, password = userinfo.partition(":")
+        found = {"username": unquote(username)} if username else {}
+        if colon:
+            found["password"] = unquote(password)
+        given = {name: value for name, value in values.items() if value is not None}
+        own = {} if "username" in given or "password" in given else found
+        return {**values, **own, "url": scheme + slashes + host + slash + path}
+
+    @field_validator("url", "service_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        return http_address(url)
 
     def environment(self) -> dict[str, str]:
         """Return the settings as environment variables, for a child of this program.
@@ -98,6 +129,28 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         table = settings_table(CONFIG_FILE)
         return (init_settings, env_settings, InitSettingsSource(settings_cls, table))
+
+
+def http_address(url: str) -> str:
+    """Return an address in the one form that is compared and stored: without a slash at its end.
+
+    Raises:
+        ValueError: it is no address of an HTTP server.
+
+    Example:
+        >>> http_address("http://127.0.0.1:8750/")
+        'http://127.0.0.1:8750'
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not _PLAIN.fullmatch(url):
+        raise ValueError("it must look like http://127.0.0.1:9200 or https://search.example")
+    if "@" in parts.netloc:
+        raise ValueError("it must not hold a user or password: it is shown and stored")
+    return url.rstrip("/")
 
 
 def settings_table(path: Path) -> dict[str, Any]:

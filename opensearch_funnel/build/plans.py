@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.settings import Settings
+
+KEPT_MODELS = 8
+Model = TypeVar("Model")
 
 
 def read_plan(path: Path, *, alias: str | None = None) -> FunnelPlan:
@@ -46,14 +51,42 @@ def open_models(plan: FunnelPlan, *, settings: Settings, progress: Progress = SI
         ModelError: a model's files cannot be fetched, verified or loaded.
         MissingExtraError: the model runtime is not installed.
     """
-    from opensearch_funnel.encoders.opening import open_cross_encoder, open_dense, open_splade
+    return SharedModels(settings, progress=progress).open(plan)
 
-    threads, legs = settings.threads, plan.active_legs
-    sparse = dense = reranker = None
-    if "sparse" in legs:
-        sparse = open_splade(plan.sparse.model, threads=threads, progress=progress)
-    if "dense" in legs:
-        dense = open_dense(plan.dense.model, threads=threads, progress=progress)
-    if plan.rerank.enabled:
-        reranker = open_cross_encoder(plan.rerank.model, threads=threads, progress=progress)
-    return PlanModels(sparse=sparse, dense=dense, reranker=reranker)
+
+class SharedModels:
+    """Models of several plans: each is opened once, and the last ones used are kept open."""
+
+    def __init__(self, settings: Settings, *, progress: Progress = SILENT) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._lock = Lock()
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    def open(self, plan: FunnelPlan) -> PlanModels:
+        """Open the models of a plan's legs and stages; as ``open_models``."""
+        from opensearch_funnel.encoders.opening import open_cross_encoder, open_dense, open_splade
+
+        legs = plan.active_legs
+        sparse = dense = reranker = None
+        if "sparse" in legs:
+            sparse = self._shared(plan.sparse.model, opened_by=open_splade)
+        if "dense" in legs:
+            dense = self._shared(plan.dense.model, opened_by=open_dense)
+        if plan.rerank.enabled:
+            reranker = self._shared(plan.rerank.model, opened_by=open_cross_encoder)
+        return PlanModels(sparse=sparse, dense=dense, reranker=reranker)
+
+    def _shared(self, name: str, *, opened_by: Callable[..., Model]) -> Model:
+        from opensearch_funnel.encoders.manifests import load_manifest
+
+        manifest = load_manifest(name)
+        key = (name, manifest.fingerprint())
+        with self._lock:
+            model: Model | None = self._kept.pop(key, None)
+            if model is None:
+                model = opened_by(manifest, threads=self._settings.threads, progress=self._progress)
+            self._kept[key] = model
+            if len(self._kept) > KEPT_MODELS:
+                del self._kept[next(iter(self._kept))]
+            return model

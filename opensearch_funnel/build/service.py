@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from opensearch_funnel.build.plans import open_models
+from opensearch_funnel.build.plans import SharedModels
 from opensearch_funnel.core.errors import EngineUnreachableError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
@@ -32,7 +32,7 @@ def service_app(settings: Settings) -> FastAPI:
     client = connect(settings, pool_size=_CONNECTIONS)
     plans = LoadedPlans(
         read_plan=lambda plan_id: state.load_plan(client, plan_id),
-        open_models=lambda plan: open_models(plan, settings=settings),
+        open_models=SharedModels(settings).open,
     )
     return create_app(
         plans,
@@ -87,16 +87,23 @@ def reachable_service(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def applied_plan(
-    client: OpenSearch, plan: FunnelPlan, *, service_url: str, name: str
+    client: OpenSearch, plan: FunnelPlan, *, service_url: str, name: str, default: bool = False
 ) -> Iterator[str]:
     """Apply a plan under a name of its own while the context is open, loaded and ready.
+
+    Args:
+        client: the cluster.
+        plan: a plan that is bound to its index.
+        service_url: where the service runs.
+        name: of the search pipeline.
+        default: make it the default pipeline of the plan's index meanwhile.
 
     Yields:
         The name of the search pipeline.
     """
     from opensearch_funnel.service.process import wait_for_plan
 
-    apply_pipeline(client, plan, service_url=service_url, name=name)
+    apply_pipeline(client, plan, service_url=service_url, name=name, default=default)
     try:
         wait_for_plan(service_url, plan.plan_id)
         yield name

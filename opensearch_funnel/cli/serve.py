@@ -15,10 +15,19 @@ from opensearch_funnel.settings import SERVICE_PORT, Settings
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=SERVICE_PORT, show_default=True, help="0 takes a free port.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning"]),
+    default="info",
+    show_default=True,
+    help="What is worth a line on standard error.",
+)
+@click.option("--until-eof", is_flag=True, hidden=True, help="End with the standard input.")
 @output_option
 @engine_options
-def serve(settings: Settings, *, host: str, port: int, log_level: str, output: str) -> None:
+def serve(
+    settings: Settings, *, host: str, port: int, log_level: str, until_eof: bool, output: str
+) -> None:
     """Answer the search pipeline's calls: rewrite queries, rerank hits.
 
     Runs until Ctrl-C. Answers /health at once and /ready when the models of every applied
@@ -46,4 +55,4 @@ def serve(settings: Settings, *, host: str, port: int, log_level: str, output: s
     else:
         click.echo(f"listening on {url} for the cluster at {settings.url}; Ctrl-C stops")
     sys.stdout.flush()
-    run(app, sock)
+    run(app, sock, until_eof=sys.stdin.fileno() if until_eof else None)

@@ -18,7 +18,8 @@ from opensearch_funnel.core.errors import (
 )
 from opensearch_funnel.settings import Settings
 
-_FORBIDDEN = (401, 403)
+_UNAUTHORIZED = 401
+_NOT_ALLOWED = "security_exception"
 
 
 class OrjsonSerializer(JSONSerializer):
@@ -133,10 +134,11 @@ or name another with --url'
 def _refused(error: foreign.TransportError, *, url: str) -> EngineError:
     status = int(error.status_code)
     kind, reason = _reason(error)
-    if status in _FORBIDDEN:
+    # Not every 403 is about credentials: a write block is one, too.
+    if status == _UNAUTHORIZED or kind == _NOT_ALLOWED:
         return EngineDeniedError(
-            f"{url} refused the credentials ({status}): set FUNNEL_USERNAME and FUNNEL_PASSWORD "
-            "to a user that may do this",
+            f"{url} refused the credentials ({status}, {_one_line(reason)}): set "
+            "FUNNEL_USERNAME and FUNNEL_PASSWORD to a user that may do this",
             status=status,
             kind=kind,
         )

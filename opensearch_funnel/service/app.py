@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -14,32 +12,52 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from opensearch_funnel.core.errors import FunnelError, StageUnavailableError
+from opensearch_funnel.core.errors import (
+    EngineError,
+    FunnelError,
+    InputError,
+    StageUnavailableError,
+)
 from opensearch_funnel.service.plans import LoadedPlans, ReadyPlan
+from opensearch_funnel.service.pools import StagePool
 from opensearch_funnel.service.rank import rank
-from opensearch_funnel.service.rewrite import rewrite
+from opensearch_funnel.service.rewrite import (
+    ClientBody,
+    as_template_value,
+    read_client_body,
+    rewrite,
+)
+from opensearch_funnel.service.starting import RETRY_S, Start
 from opensearch_funnel.service.texts import IndexTexts
 
 logger = logging.getLogger(__name__)
 
 SERVICE = "opensearch-funnel"
 WORKERS = 8
-"""Requests that are worked on at once; a model's own threads come on top."""
+"""Requests of each stage that are worked on at once; a model's own threads come on top."""
+MOST_REWRITES = 64
+MOST_RANKINGS = 16
+"""Fewer may wait: what waits long for the reranker misses its deadline anyway."""
 
-_MILLISECONDS = 1000
 Result = TypeVar("Result")
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error of this program
     """A request ends here, with this status and reason."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, *, expected: bool = False) -> None:
         super().__init__(reason)
         self.status = status
+        self.level = logging.INFO if expected else logging.WARNING
 
 
 def create_app(
-    plans: LoadedPlans, texts: IndexTexts, *, engine_url: str, preload: Callable[[], list[str]]
+    plans: LoadedPlans,
+    texts: IndexTexts,
+    *,
+    engine_url: str,
+    preload: Callable[[], list[str]],
+    retry_s: float = RETRY_S,
 ) -> FastAPI:
     """Make the application.
 
@@ -48,24 +66,27 @@ def create_app(
         texts: where the reranker's texts come from.
         engine_url: the cluster that the service belongs to; shown by ``/health``.
         preload: names the plans to load before the service says that it is ready.
+        retry_s: the pause before they are asked for again, where that failed.
     """
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="stage")
-    starting = asyncio.Event()
+    rewriting = StagePool("rewrite", workers=WORKERS, places=MOST_REWRITES)
+    ranking = StagePool("rank", workers=WORKERS, places=MOST_RANKINGS)
+    start = Start(plans, applied=preload, retry_s=retry_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
-        loading = asyncio.create_task(_preload(preload, plans, starting))
+        start.begin()
         yield
-        loading.cancel()
-        pool.shutdown(wait=False, cancel_futures=True)
+        start.stop()
+        rewriting.close()
+        ranking.close()
 
     app = FastAPI(title=SERVICE, version=version(SERVICE), lifespan=lifespan)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
         # The engine goes on without this answer; here is why, once.
-        logger.warning("%s refused (%d): %s", request.url.path, error.status, error)
+        logger.log(error.level, "%s refused (%d): %s", request.url.path, error.status, error)
         return _json({"error": str(error)}, status=error.status)
 
     @app.get("/health")
@@ -75,10 +96,10 @@ def create_app(
 
     @app.get("/ready")
     async def ready() -> Response:
-        """Say whether every plan that the cluster runs is loaded."""
-        states = plans.states()
-        done = starting.is_set() and all(state == "ready" for state in states.values())
-        return _json({"ready": done, "plans": states}, status=200 if done else 503)
+        """Say whether every plan that the cluster ran at the start is loaded."""
+        done = start.ready
+        content = {"ready": done, "plans": plans.states(), "reason": start.reason}
+        return _json(content, status=200 if done else 503)
 
     @app.get("/v1/plans/{plan_id}")
     async def plan_state(plan_id: str) -> Response:
@@ -93,9 +114,9 @@ def create_app(
     async def rewrite_request(plan_id: str, request: Request) -> Response:
         """Return the search to run in place of a client's."""
         ready = _ready_plan(plans, plan_id)
-        body = _field(await _object(request), "source", dict)
+        body = await _client_body(request)
         within = ready.plan.deadlines.rewrite_ms
-        upgraded = await _run(pool, partial(rewrite, body, ready=ready), within_ms=within)
+        upgraded = await _run(rewriting, partial(rewrite, body, ready=ready), within_ms=within)
         return _json({"body": as_template_value(upgraded)})
 
     @app.post("/v1/plans/{plan_id}/rank")
@@ -110,7 +131,7 @@ def create_app(
         fetch = partial(texts.fetch, ready.plan)
         within = ready.plan.deadlines.rank_ms
         scores = await _run(
-            pool, partial(rank, page, ready=ready, fetch_texts=fetch), within_ms=within
+            ranking, partial(rank, page, ready=ready, fetch_texts=fetch), within_ms=within
         )
         results = [{"index": i, "relevance_score": score} for i, score in enumerate(scores)]
         return _json({"results": results})
@@ -118,37 +139,19 @@ def create_app(
     return app
 
 
-def as_template_value(body: dict[str, Any]) -> str:
-    r"""Write a body so that the engine's template takes it as it is.
-
-    The engine fills its template, and then whatever in the result looks like a placeholder: a
-    query of ``${x:-y}`` would silently become ``y``. JSON can spell the dollar another way.
-
-    Example:
-        >>> as_template_value({"query": "${x:-y}"})
-        '{"query":"\\u0024{x:-y}"}'
-    """
-    return orjson.dumps(body).decode().replace("$", r"\u0024")
-
-
-async def _preload(
-    preload: Callable[[], list[str]], plans: LoadedPlans, starting: asyncio.Event
-) -> None:
-    try:
-        plan_ids = await asyncio.to_thread(preload)
-        for plan_id in plan_ids:
-            await asyncio.to_thread(plans.load, plan_id)
-    except FunnelError as error:
-        # Plans are loaded when they are asked for, too: the service goes on.
-        logger.warning("the applied plans could not be read: %s", error)
-    starting.set()
-
-
 def _ready_plan(plans: LoadedPlans, plan_id: str) -> ReadyPlan:
     ready = plans.get(plan_id)
     if ready is None:
-        raise Refused(503, f"plan {plan_id} is {plans.states().get(plan_id, 'unknown')}")
+        state = plans.states().get(plan_id, "loading")
+        raise Refused(503, f"plan {plan_id} is {state}", expected=state == "loading")
     return ready
+
+
+async def _client_body(request: Request) -> ClientBody:
+    try:
+        return read_client_body(await request.body())
+    except InputError as error:
+        raise Refused(400, str(error)) from error
 
 
 async def _object(request: Request) -> dict[str, Any]:
@@ -168,14 +171,11 @@ def _field(content: dict[str, Any], name: str, kind: type[Result]) -> Result:
     return value
 
 
-async def _run(pool: ThreadPoolExecutor, work: Callable[[], Result], *, within_ms: int) -> Result:
-    """Run a stage in a thread, and stop waiting for it at its deadline."""
-    future = asyncio.get_running_loop().run_in_executor(pool, work)
+async def _run(pool: StagePool, work: Callable[[], Result], *, within_ms: int) -> Result:
+    """Run a stage; whatever happens to it becomes an answer."""
     try:
-        return await asyncio.wait_for(future, within_ms / _MILLISECONDS)
-    except TimeoutError as error:
-        raise Refused(503, f"not done within {within_ms} ms") from error
-    except StageUnavailableError as error:
+        return await pool.run(work, within_ms=within_ms)
+    except (StageUnavailableError, EngineError) as error:
         raise Refused(503, str(error)) from error
     except FunnelError as error:
         raise Refused(500, str(error)) from error

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opensearch_funnel.core.errors import FunnelError
+from cachetools import LRUCache
+
+from opensearch_funnel.core.errors import FunnelError, InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.service.models import OpenModels, check_fingerprints
 
 logger = logging.getLogger(__name__)
+
+KEPT_PLANS = 16
+"""Plans kept ready, the ones used last; plans that are no longer applied fall out in time."""
+FIRST_RETRY_S, LAST_RETRY_S = 5.0, 60.0
+UNKNOWN_RETRY_S = 1.0
+"""How soon a plan is looked for again that the cluster does not have: it may be applied now."""
+_KEPT_FAILURES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,63 +33,58 @@ class ReadyPlan:
     models: PlanModels
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    reason: str
+    wait_s: float
+    retry_at: float
+
+
 class LoadedPlans:
     """Plans by id; one that is asked for the first time is loaded without making anybody wait.
 
     A plan never changes under its id, so what was loaded stays right. A plan that failed to load
-    is tried again when it is asked for after somebody else succeeded or the service restarted:
-    the reason stays visible until then.
+    is tried again by the first request after a pause, which doubles each time.
     """
 
-    def __init__(self, *, read_plan: Callable[[str], FunnelPlan], open_models: OpenModels) -> None:
+    def __init__(
+        self,
+        *,
+        read_plan: Callable[[str], FunnelPlan],
+        open_models: OpenModels,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._read_plan = read_plan
         self._open_models = open_models
+        self._clock = clock
         self._lock = threading.Lock()
-        self._ready: dict[str, ReadyPlan] = {}
+        self._ready: LRUCache[str, ReadyPlan] = LRUCache(KEPT_PLANS)
         self._loading: set[str] = set()
-        self._failed: dict[str, str] = {}
+        self._failed: LRUCache[str, _Failure] = LRUCache(_KEPT_FAILURES)
 
     def get(self, plan_id: str) -> ReadyPlan | None:
         """Return a plan that is ready; otherwise start to load it and return ``None``."""
-        ready = self._ready.get(plan_id)
+        with self._lock:
+            ready = self._ready.get(plan_id)
         if ready is None:
             self.start_loading(plan_id)
         return ready
 
     def start_loading(self, plan_id: str) -> None:
-        """Load a plan in the background, unless that is going on, was done, or failed."""
+        """Load a plan in the background, unless that is going on, was done, or has just failed."""
         with self._lock:
-            if plan_id in self._loading or plan_id in self._ready or plan_id in self._failed:
+            failure = self._failed.get(plan_id)
+            if plan_id in self._loading or plan_id in self._ready:
+                return
+            if failure is not None and self._clock() < failure.retry_at:
                 return
             self._loading.add(plan_id)
         threading.Thread(
-            target=self.load, args=(plan_id,), name=f"load {plan_id}", daemon=True
+            target=self._load, args=(plan_id,), name=f"load {plan_id}", daemon=True
         ).start()
 
-    def load(self, plan_id: str) -> None:
-        """Load a plan now; a failure is kept as the plan's state, not raised."""
-        reason = ""
-        try:
-            plan = self._read_plan(plan_id)
-            models = self._open_models(plan)
-            check_fingerprints(plan, models)
-            ready = ReadyPlan(plan, models)
-        except FunnelError as error:
-            reason = str(error)
-        except Exception as error:  # a broken model must not take the other plans down
-            logger.exception("plan %s could not be loaded", plan_id)
-            reason = f"{type(error).__name__}: {error}"
-        with self._lock:
-            self._loading.discard(plan_id)
-            if reason:
-                self._failed[plan_id] = reason
-                logger.error("plan %s could not be loaded: %s", plan_id, reason)
-            else:
-                self._ready[plan_id] = ready
-                logger.info("plan %s is ready", plan_id)
-
     def forget_failure(self, plan_id: str) -> None:
-        """Let a plan that failed be tried again."""
+        """Let a plan that failed be tried again at once."""
         with self._lock:
             self._failed.pop(plan_id, None)
 
@@ -87,7 +92,40 @@ class LoadedPlans:
         """Say of each plan whether it is ``ready``, ``loading``, or why it failed."""
         with self._lock:
             return {
+                **{
+                    plan_id: f"failed: {failure.reason}"
+                    for plan_id, failure in self._failed.items()
+                },
                 **dict.fromkeys(self._ready, "ready"),
                 **dict.fromkeys(self._loading, "loading"),
-                **{plan_id: f"failed: {why}" for plan_id, why in self._failed.items()},
             }
+
+    def _load(self, plan_id: str) -> None:
+        """Load a plan; a failure is kept as the plan's state, not raised."""
+        plan = None
+        try:
+            plan = self._read_plan(plan_id)
+            models = self._open_models(plan)
+            check_fingerprints(plan, models)
+        except FunnelError as error:
+            unknown = plan is None and isinstance(error, InvalidPlanError)
+            self._failed_to_load(plan_id, str(error), unknown=unknown)
+        except Exception as error:  # a broken model must not take the other plans down
+            logger.exception("plan %s could not be loaded", plan_id)
+            self._failed_to_load(plan_id, f"{type(error).__name__}: {error}")
+        else:
+            with self._lock:
+                self._ready[plan_id] = ReadyPlan(plan, models)
+                self._loading.discard(plan_id)
+                self._failed.pop(plan_id, None)
+            logger.info("plan %s is ready", plan_id)
+
+    def _failed_to_load(self, plan_id: str, reason: str, *, unknown: bool = False) -> None:
+        with self._lock:
+            before = self._failed.get(plan_id)
+            wait_s = FIRST_RETRY_S if before is None else min(before.wait_s * 2, LAST_RETRY_S)
+            if unknown:
+                wait_s = UNKNOWN_RETRY_S
+            self._failed[plan_id] = _Failure(reason, wait_s, self._clock() + wait_s)
+            self._loading.discard(plan_id)
+        logger.error("plan %s could not be loaded: %s", plan_id, reason)

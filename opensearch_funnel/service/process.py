@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from tempfile import TemporaryFile
@@ -21,10 +24,14 @@ from fastapi import FastAPI
 
 from opensearch_funnel.core.errors import InputError, StageUnavailableError
 
+logger = logging.getLogger(__name__)
+
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.05
 _BACKLOG = 2048
+# A line of the log that ``funnel serve`` writes: day, time, level, logger, message.
+_WARNING = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) \S+ (?P<message>.*)")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -70,8 +77,14 @@ def address(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: FastAPI, sock: socket.socket) -> None:
-    """Answer on a socket until SIGINT or SIGTERM; requests in flight are finished."""
+def run(app: FastAPI, sock: socket.socket, *, until_eof: int | None = None) -> None:
+    """Answer on a socket until SIGINT, SIGTERM or SIGHUP; requests in flight are finished.
+
+    Args:
+        app: the application.
+        sock: a listening socket.
+        until_eof: a file descriptor; the service also ends when nothing more comes from it.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -79,12 +92,47 @@ def run(app: FastAPI, sock: socket.socket) -> None:
         timeout_graceful_shutdown=5,
         timeout_keep_alive=75,
     )
-    uvicorn.Server(config).run(sockets=[sock])
+    server = uvicorn.Server(config)
+    if until_eof is not None:
+        threading.Thread(target=_stop_at_eof, args=(server, until_eof), daemon=True).start()
+    with _ended_by_hangup(server):
+        server.run(sockets=[sock])
+
+
+@contextmanager
+def _ended_by_hangup(server: uvicorn.Server) -> Iterator[None]:
+    """Treat SIGHUP as uvicorn treats the other signals: end in order, then pass it on."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        yield
+        return
+    received: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        received.append(number)
+        server.should_exit = True
+
+    before = signal.signal(hangup, end)
+    try:
+        yield
+    finally:
+        signal.signal(hangup, before)
+    if received:
+        signal.raise_signal(hangup)
+
+
+def _stop_at_eof(server: uvicorn.Server, descriptor: int) -> None:
+    while os.read(descriptor, 1024):
+        pass
+    server.should_exit = True
 
 
 @contextmanager
 def background_service(*, env: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run ``funnel serve`` on a free port while the context is open.
+
+    It ends with this process, too, however that ends. What it warned of is logged here at the
+    end: its own log is gone with it.
 
     Args:
         env: settings for the service (``FUNNEL_URL`` and the like), on top of this process's.
@@ -98,7 +146,18 @@ def background_service(*, env: Mapping[str, str] | None = None) -> Iterator[str]
     """
     with TemporaryFile() as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "opensearch_funnel", "serve", "--port", "0", "--output", "json"],
+            [
+                sys.executable,
+                "-m",
+                "opensearch_funnel",
+                "serve",
+                "--until-eof",
+                "--port=0",
+                "--output=json",
+                "--log-level=warning",
+            ],
+            # The kernel closes our end when we die, and the child ends when it sees that.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             env={**os.environ, **(env or {})},
@@ -109,6 +168,8 @@ def background_service(*, env: Mapping[str, str] | None = None) -> Iterator[str]
             yield _announced_url(child, log)
         finally:
             _stop(child)
+            for warning in last_warnings(_lines(log)):
+                logger.warning("the service warned: %s", warning)
 
 
 def _announced_url(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
@@ -116,27 +177,51 @@ def _announced_url(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
     announced = child.stdout.readline()
     if not announced:
         child.wait(STOP_TIMEOUT_S)
-        log.seek(0)
-        last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+        last = _lines(log)[-1:]
         raise StageUnavailableError(f"the service did not start: {' '.join(last) or 'no reason'}")
     return str(orjson.loads(announced)["url"])
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.send_signal(signal.SIGTERM)
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
     try:
         child.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-    if child.stdout is not None:
-        child.stdout.close()
+
+
+def _lines(log: IO[bytes]) -> list[str]:
+    log.seek(0)
+    return log.read().decode(errors="replace").strip().splitlines()
+
+
+def last_warnings(log: Sequence[str], *, most: int = 5) -> list[str]:
+    """Return what a service's log warned of: each warning once, the last ones.
+
+    Example:
+        >>> last_warnings(["2026-01-31 12:00:00,000 WARNING app /rank refused: too slow",
+        ...                "2026-01-31 12:00:01,000 WARNING app /rank refused: too slow"])
+        ['/rank refused: too slow']
+    """
+    found = (_WARNING.fullmatch(line) for line in log)
+    # A warning that comes again counts from where it came last.
+    last = dict.fromkeys(reversed([match["message"] for match in found if match]))
+    return list(reversed(list(last)[:most]))
 
 
 def service_at(url: str) -> dict[str, str] | None:
-    """Return what answers at an address: name, version and cluster, or ``None``."""
+    """Return what answers at an address: name, version and cluster, or ``None``.
+
+    Raises:
+        StageUnavailableError: it is no address.
+    """
     try:
         found = httpx2.get(f"{url.rstrip('/')}/health", timeout=2.0).json()
+    except httpx2.InvalidURL as error:
+        raise StageUnavailableError(f"{url} is no address of a service: {error}") from error
     except (httpx2.HTTPError, ValueError):
         return None
     return found if isinstance(found, dict) and "engine" in found else None
@@ -152,13 +237,12 @@ def wait_for_plan(
     """Ask a service to load a plan, and wait until it is ready.
 
     Raises:
-        StageUnavailableError: it failed, or took too long.
+        StageUnavailableError: no service answers there, the plan failed, or it took too long.
     """
     end = clock() + timeout_s
-    path = f"{url.rstrip('/')}/v1/plans/{plan_id}"
     asked = False
     while clock() < end:
-        state = str(httpx2.get(path, timeout=10.0).json()["state"])
+        state = _plan_state(url, plan_id)
         if state == "ready":
             return
         if state.startswith("failed") and asked:
@@ -166,3 +250,17 @@ def wait_for_plan(
         asked = True
         time.sleep(_POLL_S)
     raise StageUnavailableError(f"the service did not load plan {plan_id} in {timeout_s:.0f} s")
+
+
+def _plan_state(url: str, plan_id: str) -> str:
+    try:
+        answer = httpx2.get(f"{url.rstrip('/')}/v1/plans/{plan_id}", timeout=10.0)
+        return str(answer.json()["state"])
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise StageUnavailableError(
+            f"no service answers at {url} ({error}): start it (funnel serve)"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StageUnavailableError(
+            f"what answers at {url} is not funnel serve: name the service with FUNNEL_SERVICE_URL"
+        ) from error

@@ -2,33 +2,83 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.engine.queries import Body, leg_queries
 from opensearch_funnel.engine.rewriting import read_text_search, upgraded_body
 from opensearch_funnel.service.plans import ReadyPlan
 
+# The connector of the search pipeline writes exactly this around the client's body.
+_BEFORE = re.compile(r'\s*\{\s*"source"\s*:\s*')
+_AFTER = re.compile(r"\s*\}\s*")
+_DECODER = json.JSONDecoder()
 
-def rewrite(body: Mapping[str, Any], *, ready: ReadyPlan) -> Body:
-    """Return the body to run instead of a client's: upgraded, or the same.
+
+@dataclass(frozen=True, slots=True)
+class ClientBody:
+    """A client's search body.
+
+    Attributes:
+        text: the JSON as it came, to the letter.
+        content: the same, read; numbers keep all their digits.
+    """
+
+    text: str
+    content: dict[str, Any]
+
+
+def read_client_body(request: bytes) -> ClientBody:
+    """Read what the search pipeline sends: ``{"source": <the client's body>}``.
+
+    Raises:
+        InputError: it is something else.
+
+    Example:
+        >>> read_client_body(b'{"source": {"size":  7}}').text
+        '{"size":  7}'
+    """
+    try:
+        text = request.decode()
+        before = _BEFORE.match(text)
+        if before is None:
+            json.loads(text)
+            raise InputError("source is missing")
+        content, end = _DECODER.raw_decode(text, before.end())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the body is not JSON: {error}") from error
+    if _AFTER.fullmatch(text, end) is None:
+        raise InputError("the body is not JSON, or more than a source")
+    if not isinstance(content, dict):
+        raise InputError("source is not an object")
+    return ClientBody(text=text[before.end() : end], content=content)
+
+
+def rewrite(body: ClientBody, *, ready: ReadyPlan) -> str:
+    """Return the body to run instead of a client's, as JSON: upgraded, or to the letter the same.
 
     Args:
         body: the client's request, normalised by the engine.
         ready: the plan and its models.
     """
     plan = ready.plan
-    search = read_text_search(body, plan=plan)
+    search = read_text_search(body.content, plan=plan)
     if search is None:
-        return unchanged(body)
+        restored = unchanged(body.content)
+        return body.text if restored is body.content else json.dumps(restored)
     legs = leg_queries(plan, text=search.text, bm25=search.query, models=ready.models)
-    return upgraded_body(body, search, plan=plan, legs=legs)
+    return json.dumps(upgraded_body(body.content, search, plan=plan, legs=legs), allow_nan=False)
 
 
-def unchanged(body: Mapping[str, Any]) -> Body:
+def unchanged(body: Body) -> Body:
     """Return a body as the engine reads it back to what the client sent.
 
     The engine writes a client's ``ext.rerank`` without its wrapper and refuses to read it so.
+    Any other body is returned itself, not a copy.
 
     Example:
         >>> unchanged({"ext": {"query_context": {"query_text": "fox"}}})
@@ -36,7 +86,21 @@ def unchanged(body: Mapping[str, Any]) -> Body:
     """
     ext = body.get("ext")
     if not isinstance(ext, Mapping) or "query_context" not in ext:
-        return dict(body)
+        return body
     others = {name: value for name, value in ext.items() if name != "query_context"}
     rerank = {"query_context": ext["query_context"]}
     return {**body, "ext": {**others, "rerank": rerank}}
+
+
+def as_template_value(body: str) -> str:
+    r"""Return JSON that the engine's template takes as it is.
+
+    The engine fills its template, and then whatever in the result looks like a placeholder: a
+    query of ``${x:-y}`` would silently become ``y``. JSON can spell the dollar another way, and
+    a dollar is only ever inside a text.
+
+    Example:
+        >>> as_template_value('{"query":"${x:-y}"}')
+        '{"query":"\\u0024{x:-y}"}'
+    """
+    return body.replace("$", r"\u0024")

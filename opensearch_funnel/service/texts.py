@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
+from typing import Any
 
 from cachetools import LRUCache
 from opensearchpy import OpenSearch
@@ -11,9 +12,11 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.text import HASH_LENGTH, encoded_text
+from opensearch_funnel.engine.rewriting import KEY_FIELDS
 
 CACHED_TEXTS = 100_000
 """How many texts a service keeps: about 100 MB of abstracts."""
+_MILLISECONDS = 1000
 
 
 class IndexTexts:
@@ -26,7 +29,7 @@ class IndexTexts:
     def __init__(self, client: OpenSearch, *, capacity: int = CACHED_TEXTS) -> None:
         self._client = client
         self._lock = Lock()
-        self._kept: LRUCache[tuple[str, str], str] = LRUCache(capacity)
+        self._kept: LRUCache[tuple[str, tuple[str, ...], str], str] = LRUCache(capacity)
 
     def fetch(self, plan: FunnelPlan, keys: Sequence[str]) -> list[str]:
         """Return the text of each key, in order.
@@ -36,16 +39,18 @@ class IndexTexts:
             keys: ``funnel.id`` and ``funnel.hash``, glued together.
 
         Raises:
-            StageUnavailableError: a document is gone.
+            StageUnavailableError: a document is gone, or was changed since.
+            EngineError: the cluster did not answer within the plan's deadline, or refused.
         """
+        where = (plan.alias, plan.text_fields)
         with self._lock:
-            found = {key: self._kept.get((plan.alias, key)) for key in keys}
+            found = {key: self._kept.get((*where, key)) for key in keys}
         missing = [key for key, text in found.items() if text is None]
         if missing:
             fetched = self._from_index(plan, missing)
             with self._lock:
                 for key, text in fetched.items():
-                    self._kept[plan.alias, key] = text
+                    self._kept[*where, key] = text
             found.update(fetched)
         texts = [found[key] for key in keys]
         complete = [text for text in texts if text is not None]
@@ -54,21 +59,34 @@ class IndexTexts:
         return complete
 
     def _from_index(self, plan: FunnelPlan, keys: Sequence[str]) -> dict[str, str]:
-        by_id = {key[:-HASH_LENGTH]: key for key in keys}
         response = self._client.search(
             index=plan.alias,
             body={
-                "query": {"bool": {"filter": [{"terms": {"funnel.id": list(by_id)}}]}},
-                "size": len(by_id),
+                "query": {
+                    "bool": {
+                        "filter": [
+                            {"terms": {"funnel.id": sorted({k[:-HASH_LENGTH] for k in keys})}},
+                            {"terms": {"funnel.hash": sorted({k[-HASH_LENGTH:] for k in keys})}},
+                        ]
+                    }
+                },
+                "size": len(keys),
                 "_source": list(plan.text_fields),
-                "docvalue_fields": ["funnel.id"],
+                "docvalue_fields": list(KEY_FIELDS),
                 "track_total_hits": False,
             },
-            params={"search_pipeline": "_none"},
+            params={
+                "search_pipeline": "_none",
+                # Nobody reads an answer that comes later, and the thread is needed again.
+                "request_timeout": plan.deadlines.rank_ms / _MILLISECONDS,
+            },
         )
-        return {
-            by_id[hit["fields"]["funnel.id"][0]]: encoded_text(
-                hit.get("_source", {}), fields=plan.text_fields
-            )
+        texts = {
+            _key(hit): encoded_text(hit.get("_source", {}), fields=plan.text_fields)
             for hit in response["hits"]["hits"]
         }
+        return {key: texts[key] for key in keys if key in texts}
+
+
+def _key(hit: Mapping[str, Any]) -> str:
+    return "".join(str(hit["fields"][field][0]) for field in KEY_FIELDS)

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
 import trustme
+from opensearchpy import OpenSearch
 from pydantic import SecretStr
 
 from opensearch_funnel.cli.main import main
-from opensearch_funnel.core.errors import EngineDeniedError, EngineUnreachableError
+from opensearch_funnel.core.errors import EngineDeniedError, EngineError, EngineUnreachableError
 from opensearch_funnel.engine.client import connect
 from opensearch_funnel.settings import Settings
 
@@ -97,6 +98,22 @@ def test_a_trusted_certificate_and_the_right_password_open_the_cluster(
 ) -> None:
     info = connect(settings(secure_url, ca_certs=ca_file)).info()
     assert info["version"]["number"] == "3.6.0"
+
+
+def test_credentials_in_the_address_open_the_cluster(secure_url: str, ca_file: Path) -> None:
+    userinfo = f"{quote(USER)}:{quote(PASSWORD)}@"
+    found = Settings(url=secure_url.replace("://", f"://{userinfo}"), ca_certs=ca_file)
+    assert found.url == secure_url
+    assert connect(found).info()["version"]["number"] == "3.6.0"
+
+
+def test_a_write_block_is_not_reported_as_wrong_credentials(
+    client: OpenSearch, index_name: str
+) -> None:
+    client.indices.create(index=index_name, body={"settings": {"index.blocks.write": True}})
+    with pytest.raises(EngineError, match="FORBIDDEN/8/index write") as caught:
+        client.index(index=index_name, body={"a": 1})
+    assert not isinstance(caught.value, EngineDeniedError)
 
 
 def test_a_wrong_password_is_named_and_never_printed(secure_url: str, ca_file: Path) -> None:

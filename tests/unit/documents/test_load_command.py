@@ -159,7 +159,7 @@ def test_a_wrong_password_is_one_line_and_is_not_repeated(
     ("options", "message"),
     [
         (["--systems", "bm26"], "no system bm26"),
-        (["--systems", ","], "no system"),
+        (["--systems", ","], "there are: bm25"),
         (["--measures", "nDCG"], "no measure 'nDCG'"),
         (["--output", "xml"], "'xml' is not one of"),
     ],

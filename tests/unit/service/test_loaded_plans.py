@@ -1,0 +1,104 @@
+"""Plans that could not be loaded come back; plans that nobody uses go."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from opensearch_funnel.build.plans import SharedModels
+from opensearch_funnel.core.errors import EngineUnreachableError, InvalidPlanError
+from opensearch_funnel.core.models import PlanModels
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.service.plans import (
+    FIRST_RETRY_S,
+    KEPT_PLANS,
+    UNKNOWN_RETRY_S,
+    LoadedPlans,
+)
+from opensearch_funnel.settings import Settings
+
+PLANS = {plan.plan_id: plan for plan in (FunnelPlan(alias=f"i{n}") for n in range(KEPT_PLANS + 1))}
+PLAN_ID = next(iter(PLANS))
+
+
+class World:
+    """A cluster that may be down, and a clock."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.now = 0.0
+        self.opened: list[str] = []
+        self.plans = LoadedPlans(read_plan=self.read, open_models=self.open, clock=lambda: self.now)
+
+    def read(self, plan_id: str) -> FunnelPlan:
+        if self.error is not None:
+            raise self.error
+        return PLANS[plan_id]
+
+    def open(self, plan: FunnelPlan) -> PlanModels:
+        self.opened.append(plan.plan_id)
+        return PlanModels()
+
+    def ask(self, plan_id: str = PLAN_ID) -> str:
+        """Ask for a plan as a request does, and say what its state is when nothing loads."""
+        self.plans.get(plan_id)
+        while (state := self.plans.states()[plan_id]) == "loading":
+            time.sleep(0.001)
+        return state
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_hiccup_of_the_cluster_is_over_after_a_pause(world: World) -> None:
+    world.error = EngineUnreachableError("down")
+    assert world.ask() == "failed: down"
+    world.error = None
+    world.now = FIRST_RETRY_S - 0.1
+    assert world.ask() == "failed: down"
+    world.now = FIRST_RETRY_S
+    assert world.ask() == "ready"
+
+
+def test_the_pause_grows_to_a_minute(world: World) -> None:
+    world.error = EngineUnreachableError("down")
+    reads = []
+    for second in range(200):
+        world.now = float(second)
+        before = world.plans.states()
+        world.error = EngineUnreachableError(f"down at {second}")
+        if world.ask() != before.get(PLAN_ID):
+            reads.append(second)
+    assert reads == [0, 5, 15, 35, 75, 135, 195]
+
+
+def test_a_plan_that_is_applied_after_it_was_asked_for_is_soon_found(world: World) -> None:
+    world.error = InvalidPlanError("no such plan in this cluster")
+    for second in range(4):
+        world.now = float(second)
+        assert world.ask().startswith("failed: no such plan")
+    world.error = None
+    world.now = 3.0 + UNKNOWN_RETRY_S
+    assert world.ask() == "ready"
+
+
+def test_plans_that_are_not_used_any_more_are_dropped(world: World) -> None:
+    for plan_id in PLANS:
+        assert world.ask(plan_id) == "ready"
+    assert len(world.plans.states()) == KEPT_PLANS
+    assert PLAN_ID not in world.plans.states()
+    assert world.ask() == "ready"
+    assert world.opened.count(PLAN_ID) == 2
+
+
+@pytest.mark.model
+def test_plans_share_the_models_that_they_have_in_common() -> None:
+    shared = SharedModels(Settings())
+    fused = FunnelPlan(alias="films").with_legs("bm25", "sparse")
+    first = shared.open(fused)
+    second = shared.open(FunnelPlan.from_dict({**fused.to_dict(), "depth": 77}))
+    assert first.sparse is not None
+    assert first.sparse is second.sparse

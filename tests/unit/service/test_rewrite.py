@@ -1,0 +1,75 @@
+"""What is not upgraded goes back as it came, and what is keeps every digit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.models import PlanModels
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.service.plans import ReadyPlan
+from opensearch_funnel.service.rewrite import as_template_value, read_client_body, rewrite
+from opensearch_funnel.testing import WordVector, WordWeights
+
+PLAN = FunnelPlan.from_dict({"alias": "films", "searched_fields": ["title", "text"]})
+READY = ReadyPlan(PLAN, PlanModels(sparse=WordWeights(), dense=WordVector()))
+BIG = 2**70 + 1
+
+
+def answer(source: str) -> str:
+    return rewrite(read_client_body(f'{{"source": {source}}}'.encode()), ready=READY)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'{{"query":{{"term":{{"n":{{"value":{BIG}}}}}}}}}',
+        '{"query": {"range": {"n": {"gte": 1.50E+2, "lt": 123456789.123456789123}}}}',
+        '{ "size" : 0,\n"query":{"match_all":{}} }',
+        '{"sort":["_doc"],"query":{"match":{"text":"\\u00e9 \\ud800 é"}}}',
+        '{"query":{"match_all":{}},"query":{"match_all":{"boost":1.0}}}',
+    ],
+)
+def test_an_untouched_body_is_the_same_to_the_letter(source: str) -> None:
+    assert answer(source) == source
+
+
+@given(st.recursive(st.integers() | st.text() | st.floats(allow_nan=False), st.lists))
+def test_an_untouched_body_means_the_same_to_the_engine(value: object) -> None:
+    source = json.dumps({"query": {"terms": {"f": value}}})
+    assert json.loads(as_template_value(answer(source))) == json.loads(source)
+    assert "$" not in as_template_value(answer(source))
+
+
+def test_an_upgraded_body_keeps_every_digit_of_what_stays() -> None:
+    source = json.dumps({"query": {"match": {"text": "fox"}}, "fields": [{"field": "n", "x": BIG}]})
+    upgraded = json.loads(answer(source))
+    assert "hybrid" in upgraded["query"]
+    assert upgraded["fields"][0]["x"] == BIG
+
+
+def test_a_rerank_context_of_the_client_is_wrapped_again_and_keeps_its_digits() -> None:
+    ext = {"query_context": {"n": BIG}}
+    body = json.loads(answer(json.dumps({"query": {"match_all": {}}, "ext": ext})))
+    assert body == {"query": {"match_all": {}}, "ext": {"rerank": ext}}
+
+
+@pytest.mark.parametrize(
+    ("request_body", "reason"),
+    [
+        (b'{"source": ', "not JSON"),
+        (b'{"source": {}', "not JSON"),
+        (b'{"source": {}, "more": 1}', "more than a source"),
+        (b'{"source": ' + b"[" * 100_000, "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"{}", "source is missing"),
+        (b'{"source": [1]}', "not an object"),
+    ],
+)
+def test_what_is_no_request_of_the_pipeline_is_refused(request_body: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_client_body(request_body)
