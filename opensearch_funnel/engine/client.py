@@ -136,9 +136,10 @@ def _refused(error: foreign.TransportError, *, url: str) -> EngineError:
     kind, reason = _reason(error)
     # Not every 403 is about credentials: a write block is one, too.
     if status == _UNAUTHORIZED or kind == _NOT_ALLOWED:
+        because = f": {_one_line(reason)}" if reason else ""
         return EngineDeniedError(
-            f"{url} refused the credentials ({status}, {_one_line(reason)}): set "
-            "FUNNEL_USERNAME and FUNNEL_PASSWORD to a user that may do this",
+            f"{url} refused the credentials ({status}){because}; set FUNNEL_USERNAME and "
+            "FUNNEL_PASSWORD to a user that may do this",
             status=status,
             kind=kind,
         )

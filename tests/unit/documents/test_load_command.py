@@ -158,7 +158,7 @@ def test_a_wrong_password_is_one_line_and_is_not_repeated(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--systems", "bm26"], "no system bm26"),
+        (["--systems", "bm26"], "no bm26"),
         (["--systems", ","], "there are: bm25"),
         (["--measures", "nDCG"], "no measure 'nDCG'"),
         (["--output", "xml"], "'xml' is not one of"),
