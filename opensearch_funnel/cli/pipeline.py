@@ -46,6 +46,7 @@ def pipeline() -> None:
     show_default=True,
     help="auto tries the reranker on probes made of the index's own documents.",
 )
+@click.option("--no-check", is_flag=True, help="Do not wait until the service answers.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and change nothing.")
 @output_option
 @engine_options
@@ -58,6 +59,7 @@ def apply(
     default: bool,
     service_url: str | None,
     rerank: Switch,
+    no_check: bool,
     dry_run: bool,
     output: str,
 ) -> None:
@@ -88,7 +90,9 @@ def apply(
     with terminal_progress() as progress:
         bench = Bench(client=client, settings=settings, progress=progress)
         plan = bench.decided_once(plan, pipeline=name, rerank=rerank)
-        applied = apply_pipeline(client, plan, service_url=url, name=name, default=default)
+        applied = apply_pipeline(
+            client, plan, service_url=url, name=name, default=default, check=not no_check
+        )
     result = {**asdict(applied), "rerank": asdict(plan.rerank)}
     emit(result, output=output, table=lambda console: console.print(_summary(applied, plan)))
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError, InvalidPlanError
+from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.engine import remote_models, search_pipelines, state
-from opensearch_funnel.engine.remote_models import SettingsChange
-from opensearch_funnel.engine.state import AppliedPipeline
-
-_NOT_FOUND = 404
-_DEFAULT_PIPELINE = "index.search.default_pipeline"
-_NONE = "_none"
+from opensearch_funnel.engine import (
+    default_pipelines,
+    remote_models,
+    search_pipelines,
+    service_access,
+    state,
+)
+from opensearch_funnel.engine.state import AppliedPipeline, Unfinished
+from opensearch_funnel.engine.undoing import undo_quietly
 
 
 def pipeline_name(alias: str) -> str:
@@ -110,18 +113,20 @@ def planned_requests(plan: FunnelPlan, *, service_url: str, name: str) -> dict[s
     }
 
 
-def apply_pipeline(
+def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     client: OpenSearch,
     plan: FunnelPlan,
     *,
     service_url: str,
     name: str | None = None,
     default: bool = False,
+    check: bool = True,
 ) -> AppliedPipeline:
     """Make the search pipeline of a plan, with all that it needs.
 
-    Applying the same plan again changes nothing; another plan under the same name replaces the
-    pipeline in one step, and what the old one needed is removed after that.
+    Applying the same plan again changes nothing but what is broken; another plan under the same
+    name replaces the pipeline in one step, and what the old one needed is removed after that.
+    An apply that fails, or is interrupted, leaves everything as it was.
 
     Args:
         client: the cluster.
@@ -129,92 +134,137 @@ def apply_pipeline(
         service_url: where the cluster reaches the service.
         name: of the search pipeline; by default it follows the alias.
         default: make it the default pipeline of the plan's index, so that every client gets it.
+        check: wait until the service answers for the plan before the pipeline is put.
 
     Returns:
         What was made; it is stored in the cluster too, for ``remove_pipeline``.
+
+    Raises:
+        InvalidPlanError: a transient cluster setting forbids what is needed.
+        StageUnavailableError: the cluster gets no answer from the service; says why.
     """
     name = name or pipeline_name(plan.alias)
+    url = service_url.rstrip("/")
+    service_access.refuse_overridden(client, service_url=url)
+    _tidy(client, name)
     before = state.load_pipeline(client, name)
-    if before is not None and _is_current(client, before, plan, service_url=service_url):
-        applied = before
-    else:
-        applied = _build(client, plan, service_url=service_url, name=name, before=before)
-        if before is not None:
-            _delete_models(client, before)
-    if default:
-        applied = _make_default(client, applied, alias=plan.alias)
+    with ExitStack() as undo:
+        if before is not None and _is_current(client, before, plan, service_url=url):
+            applied = before
+            state.save_plan(client, plan)
+            service_access.fit_settings(client)
+            if check:
+                remote_models.wait_until_answered(client, applied.models[0], service_url=url)
+        else:
+            new = AppliedPipeline(
+                name=name,
+                plan_id=plan.plan_id,
+                service_url=url,
+                default_of=dict(before.default_of) if before else {},
+            )
+            applied = _build(client, new, plan=plan, before=before, check=check, undo=undo)
+        if default:
+            applied = default_pipelines.make_default(client, applied, alias=plan.alias, undo=undo)
+        undo.pop_all()
+    # The pipeline stands: what is left of the old one can be deleted by the next call, too.
+    undo_quietly(_tidy, client, name)
     return applied
 
 
 def _is_current(
     client: OpenSearch, applied: AppliedPipeline, plan: FunnelPlan, *, service_url: str
 ) -> bool:
-    same = applied.plan_id == plan.plan_id and applied.service_url == service_url
-    return same and _pipeline_body(client, applied.name) is not None
-
-
-def _build(
-    client: OpenSearch,
-    plan: FunnelPlan,
-    *,
-    service_url: str,
-    name: str,
-    before: AppliedPipeline | None,
-) -> AppliedPipeline:
-    change = _allow_service(client, service_url=service_url, before=before)
-    state.save_plan(client, plan)
-    connectors: list[str] = []
-    models: dict[str, str] = {}
-    try:
-        for action, connector in _connectors(plan, service_url=service_url).items():
-            connector_id, models[action] = remote_models.create_model(client, connector)
-            connectors.append(connector_id)
-        body = search_pipelines.funnel_pipeline(
-            plan, rewrite_model=models["rewrite"], rank_model=models.get("rank")
-        )
-        client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=body)
-    except BaseException:
-        # Ctrl-C too: a pipeline that was not made leaves nothing behind.
-        for model_id in models.values():
-            remote_models.delete_model(client, model_id)
-        for connector_id in connectors:
-            remote_models.delete_connector(client, connector_id)
-        if before is None:
-            remote_models.undo_settings(client, change)
-        raise
-    applied = AppliedPipeline(
-        name=name,
-        plan_id=plan.plan_id,
-        service_url=service_url,
-        connectors=tuple(connectors),
-        models=tuple(models.values()),
-        default_of=dict(before.default_of) if before else {},
-        settings=change,
+    """Say whether all that a plan needs is there, as applying it again would make it."""
+    if applied.plan_id != plan.plan_id or applied.service_url != service_url:
+        return False
+    body = search_pipelines.funnel_pipeline(
+        plan,
+        rewrite_model=applied.models[0],
+        rank_model=applied.models[1] if plan.rerank.enabled else None,
     )
-    state.save_pipeline(client, applied)
-    return applied
+    if default_pipelines.pipeline_body(client, applied.name) != body:
+        return False
+    return all(remote_models.is_usable(client, model_id) for model_id in applied.models)
 
 
-def _allow_service(
-    client: OpenSearch, *, service_url: str, before: AppliedPipeline | None
-) -> SettingsChange:
-    """Let the cluster call the service, and no longer one that a plan left behind."""
-    if before is not None and before.service_url == service_url and before.settings.persistent:
-        return before.settings
-    if before is not None and not _other_users(client, before):
-        remote_models.undo_settings(client, before.settings)
-    change = remote_models.needed_settings(client, service_url=service_url)
-    remote_models.put_settings(client, change.persistent)
-    return change
+def _build(  # noqa: PLR0913 - the parts of one call
+    client: OpenSearch,
+    new: AppliedPipeline,
+    *,
+    plan: FunnelPlan,
+    before: AppliedPipeline | None,
+    check: bool,
+    undo: ExitStack,
+) -> AppliedPipeline:
+    """Make a pipeline and what it needs, and leave in ``undo`` how to take that back."""
+    unfinished = Unfinished(
+        name=new.name,
+        service_url=new.service_url,
+        plan_ids=(new.plan_id, *([before.plan_id] if before else [])),
+        connectors=before.connectors if before else (),
+    )
+    undo.callback(undo_quietly, _tidy, client, new.name)
+    state.save_unfinished(client, unfinished)
+    state.save_plan(client, plan)
+    service_access.fit_settings(client)
+    models: dict[str, str] = {}
+    for action, connector in _connectors(plan, service_url=new.service_url).items():
+        connector_id = remote_models.create_connector(client, connector)
+        undo.callback(undo_quietly, remote_models.delete_connector, client, connector_id)
+        new = replace(new, connectors=(*new.connectors, connector_id))
+        state.save_unfinished(
+            client, replace(unfinished, connectors=(*unfinished.connectors, *new.connectors))
+        )
+        models[action] = remote_models.create_model(client, connector, connector_id=connector_id)
+    new = replace(new, models=tuple(models.values()))
+    if check:
+        remote_models.wait_until_answered(client, models["rewrite"], service_url=new.service_url)
+    body = search_pipelines.funnel_pipeline(
+        plan, rewrite_model=models["rewrite"], rank_model=models.get("rank")
+    )
+    there = default_pipelines.pipeline_body(client, new.name)
+    if there is None:
+        undo.callback(undo_quietly, default_pipelines.delete_pipeline, client, new)
+    else:
+        undo.callback(undo_quietly, _put_pipeline, client, new.name, there)
+    _put_pipeline(client, new.name, body)
+    if before is None:
+        undo.callback(undo_quietly, state.forget_pipeline, client, new.name)
+    else:
+        undo.callback(undo_quietly, state.save_pipeline, client, before)
+    state.save_pipeline(client, new)
+    return new
 
 
-def _other_users(client: OpenSearch, applied: AppliedPipeline) -> list[AppliedPipeline]:
-    """Return the other pipelines that call the same service."""
-    return [
-        other
-        for other in state.list_pipelines(client)
-        if other.name != applied.name and other.service_url == applied.service_url
-    ]
+def _put_pipeline(client: OpenSearch, name: str, body: dict[str, Any]) -> None:
+    client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=body)
+
+
+def _tidy(client: OpenSearch, name: str) -> None:
+    """Delete what an apply or a removal left that the pipeline of that name does not use."""
+    left = state.load_unfinished(client, name)
+    if left is None:
+        return
+    applied = state.load_pipeline(client, name)
+    if applied is None and _is_ours(default_pipelines.pipeline_body(client, name)):
+        gone = AppliedPipeline(name=name, plan_id="", service_url=left.service_url)
+        default_pipelines.delete_pipeline(client, gone)
+    for connector_id in left.connectors:
+        if applied is None or connector_id not in applied.connectors:
+            remote_models.delete_connector(client, connector_id)
+    for plan_id in left.plan_ids:
+        for action in ("rewrite", "rank"):
+            models = search_pipelines.connector_name(plan_id, action=action)
+            remote_models.delete_groups(client, models)
+    state.forget_unfinished(client, name)
+    for plan_id in left.plan_ids:
+        state.forget_plan(client, plan_id)
+    service_access.fit_settings(client)
+
+
+def _is_ours(body: dict[str, Any] | None) -> bool:
+    """Say whether there is a pipeline, and one of this project's."""
+    return body is not None and body.get("description", "").startswith("opensearch-funnel ")
 
 
 def _connectors(plan: FunnelPlan, *, service_url: str) -> dict[str, dict[str, Any]]:
@@ -224,85 +274,30 @@ def _connectors(plan: FunnelPlan, *, service_url: str) -> dict[str, dict[str, An
     return connectors
 
 
-def _make_default(client: OpenSearch, applied: AppliedPipeline, *, alias: str) -> AppliedPipeline:
-    """Make a pipeline the default of every index behind an alias, remembering what was."""
-    found = client.indices.get_settings(index=alias, params={"flat_settings": "true"})
-    defaults = dict(applied.default_of)
-    for index, values in found.items():
-        current = values["settings"].get(_DEFAULT_PIPELINE, "")
-        if current != applied.name:
-            defaults[index] = "" if current == _NONE else current
-    applied = replace(applied, default_of=defaults)
-    # Stored first: a crash between the two leaves a record that removing can work with.
-    state.save_pipeline(client, applied)
-    for index in defaults:
-        _set_default(client, index, pipeline=applied.name)
-    return applied
-
-
-def _set_default(client: OpenSearch, index: str, *, pipeline: str) -> None:
-    client.indices.put_settings(
-        index=index,
-        body={_DEFAULT_PIPELINE: pipeline or None},
-        params={"ignore_unavailable": "true"},
-    )
-
-
 def remove_pipeline(client: OpenSearch, name: str) -> AppliedPipeline:
-    """Undo everything that applying a pipeline did.
-
-    The default goes first: an index whose default pipeline is gone fails every search.
+    """Undo everything that applying a pipeline did, or that an interrupted apply left.
 
     Raises:
         InvalidPlanError: no pipeline of that name was applied by this project.
     """
+    _tidy(client, name)
     applied = state.load_pipeline(client, name)
     if applied is None:
         known = ", ".join(p.name for p in state.list_pipelines(client)) or "none"
         raise InvalidPlanError(f"no pipeline {name!r} was applied here; applied: {known}")
-    for index, before in applied.default_of.items():
-        if _current_default(client, index) == applied.name:
-            _set_default(client, index, pipeline=before)
-    _ignore_missing(client, "DELETE", f"/_search/pipeline/{name}")
-    _delete_models(client, applied)
-    heirs = _other_users(client, applied)
-    if not heirs:
-        remote_models.undo_settings(client, applied.settings)
-    elif applied.settings.persistent:
-        # Another pipeline of the same service undoes the settings when it goes.
-        state.save_pipeline(client, replace(heirs[0], settings=applied.settings))
-    state.forget_pipeline(client, applied)
-    return applied
-
-
-def _delete_models(client: OpenSearch, applied: AppliedPipeline) -> None:
-    for model_id in applied.models:
-        remote_models.delete_model(client, model_id)
-    for connector_id in applied.connectors:
-        remote_models.delete_connector(client, connector_id)
-
-
-def _current_default(client: OpenSearch, index: str) -> str:
-    found = client.indices.get_settings(
-        index=index, params={"flat_settings": "true", "ignore_unavailable": "true"}
+    default_pipelines.delete_pipeline(client, applied)
+    state.save_unfinished(
+        client,
+        Unfinished(
+            name=name,
+            service_url=applied.service_url,
+            plan_ids=(applied.plan_id,),
+            connectors=applied.connectors,
+        ),
     )
-    settings = found.get(index, {}).get("settings", {})
-    return str(settings.get(_DEFAULT_PIPELINE, ""))
-
-
-def _pipeline_body(client: OpenSearch, name: str) -> dict[str, Any] | None:
-    found = _ignore_missing(client, "GET", f"/_search/pipeline/{name}")
-    body: dict[str, Any] | None = (found or {}).get(name)
-    return body
-
-
-def _ignore_missing(client: OpenSearch, method: str, path: str) -> Any:
-    try:
-        return client.transport.perform_request(method, path)
-    except EngineError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return None
+    state.forget_pipeline(client, name)
+    _tidy(client, name)
+    return applied
 
 
 def show_pipelines(client: OpenSearch) -> list[dict[str, Any]]:
@@ -310,9 +305,8 @@ def show_pipelines(client: OpenSearch) -> list[dict[str, Any]]:
     return [
         {
             **asdict(applied),
-            "settings": applied.settings.persistent,
             "plan": state.load_plan(client, applied.plan_id).to_dict(),
-            "body": _pipeline_body(client, applied.name),
+            "body": default_pipelines.pipeline_body(client, applied.name),
         }
         for applied in state.list_pipelines(client)
     ]

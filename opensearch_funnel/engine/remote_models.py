@@ -6,57 +6,58 @@ See https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/connector
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError
-from opensearch_funnel.engine.search_pipelines import trusted_pattern
+from opensearch_funnel.core.errors import EngineError, StageUnavailableError
 
 ML = "/_plugins/_ml"
-TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
-PRIVATE_IP = "plugins.ml_commons.connector.private_ip_enabled"
 
 _DEPLOY_TIMEOUT_S = 60.0
+_UNDEPLOY_TIMEOUT_S = 5.0
+_LOADING_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 10.0
 _POLL_S = 0.1
-_NOT_FOUND = 404
+_ANSWER_POLL_S = 0.5
+_BAD_REQUEST, _NOT_FOUND, _CONFLICT = 400, 404, 409
+
+# A model that some nodes could not load is answered by the others.
+_USABLE = frozenset({"DEPLOYED", "PARTIALLY_DEPLOYED"})
+_TASK_FAILED = frozenset({"FAILED", "COMPLETED_WITH_ERROR", "CANCELLED"})
 
 
-def create_model(client: OpenSearch, connector: dict[str, Any]) -> tuple[str, str]:
-    """Create a connector and a deployed remote model of the same name.
+def create_connector(client: OpenSearch, connector: dict[str, Any]) -> str:
+    """Create a connector and return its id."""
+    answer = client.transport.perform_request("POST", f"{ML}/connectors/_create", body=connector)
+    return str(answer["connector_id"])
+
+
+def create_model(client: OpenSearch, connector: dict[str, Any], *, connector_id: str) -> str:
+    """Create and deploy the remote model of a connector, under the connector's name.
 
     Args:
         client: the cluster.
         connector: the connector's body.
+        connector_id: its id.
 
     Returns:
-        The ids of the connector and of the model.
+        The id of the model, which can be called from now on.
 
     Raises:
-        EngineError: the cluster refused, or did not deploy the model in time.
+        EngineError: the cluster refused, or did not deploy the model in time. What was made
+            until then is deleted by ``delete_connector``.
     """
-    connector_id = str(
-        client.transport.perform_request("POST", f"{ML}/connectors/_create", body=connector)[
-            "connector_id"
-        ]
-    )
     body = {
         "name": connector["name"],
         "function_name": "remote",
         "description": connector["description"],
         "connector_id": connector_id,
     }
-    try:
-        answer = client.transport.perform_request(
-            "POST", f"{ML}/models/_register", params={"deploy": "true"}, body=body
-        )
-        return connector_id, _deployed(client, answer, name=connector["name"])
-    except EngineError:
-        delete_connector(client, connector_id)
-        raise
+    answer = client.transport.perform_request(
+        "POST", f"{ML}/models/_register", params={"deploy": "true"}, body=body
+    )
+    return _deployed(client, answer, name=connector["name"])
 
 
 def _deployed(client: OpenSearch, answer: dict[str, Any], *, name: str) -> str:
@@ -64,121 +65,129 @@ def _deployed(client: OpenSearch, answer: dict[str, Any], *, name: str) -> str:
     deadline = time.monotonic() + _DEPLOY_TIMEOUT_S
     model_id = answer.get("model_id")
     while time.monotonic() < deadline:
-        if model_id is None:
-            task = client.transport.perform_request("GET", f"{ML}/tasks/{answer['task_id']}")
-            if task.get("state") == "FAILED":
-                raise EngineError(f"the cluster did not register {name}: {task.get('error')}")
-            model_id = task.get("model_id")
-        else:
-            model = client.transport.perform_request("GET", f"{ML}/models/{model_id}")
-            if model.get("model_state") == "DEPLOYED":
+        if model_id is not None:
+            state = model_state(client, model_id)
+            if state in _USABLE:
                 return str(model_id)
-            if model.get("model_state") == "DEPLOY_FAILED":
+            if state == "DEPLOY_FAILED":
                 raise EngineError(f"the cluster could not deploy {name}: see its log")
+        task = client.transport.perform_request("GET", f"{ML}/tasks/{answer['task_id']}")
+        if task.get("state") in _TASK_FAILED:
+            raise EngineError(f"the cluster did not register {name}: {task.get('error')}")
+        model_id = model_id or task.get("model_id")
         time.sleep(_POLL_S)
     raise EngineError(f"{name} was not deployed within {_DEPLOY_TIMEOUT_S:.0f} s: see the log")
 
 
-def delete_model(client: OpenSearch, model_id: str) -> None:
-    """Undeploy and delete a model; one that is gone already is no error."""
-    for method, path in (
-        ("POST", f"{ML}/models/{model_id}/_undeploy"),
-        ("DELETE", f"{ML}/models/{model_id}"),
-    ):
-        _unless_missing(client, method, path)
-
-
-def delete_connector(client: OpenSearch, connector_id: str) -> None:
-    """Delete a connector; one that is gone already is no error."""
-    _unless_missing(client, "DELETE", f"{ML}/connectors/{connector_id}")
-
-
-def _unless_missing(client: OpenSearch, method: str, path: str) -> None:
+def model_state(client: OpenSearch, model_id: str) -> str | None:
+    """Return the engine's word for the state of a model; ``None`` where there is no such model."""
     try:
-        client.transport.perform_request(method, path)
+        model = client.transport.perform_request("GET", f"{ML}/models/{model_id}")
     except EngineError as error:
         if error.status != _NOT_FOUND:
             raise
+        return None
+    return str(model.get("model_state"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsChange:
-    """What was changed in the cluster's settings so that it may call a service.
+def is_usable(client: OpenSearch, model_id: str) -> bool:
+    """Say whether a model exists and can be called."""
+    return model_state(client, model_id) in _USABLE
 
-    Attributes:
-        pattern: the address pattern that was added to the trusted ones; empty for none.
-        trusted: the patterns that held before it was added.
-        trusted_was_set: whether those were set by somebody, or the engine's defaults.
-        private_ip_enabled: whether private addresses were switched on.
+
+def wait_until_answered(client: OpenSearch, model_id: str, *, service_url: str) -> None:
+    """Ask the service for a rewrite through the engine until it answers.
+
+    The way is the one of a search: a service that answers here but not to the cluster (another
+    machine, a firewall, a setting) does not pass.
+
+    Args:
+        client: the cluster.
+        model_id: the model of ``/rewrite``.
+        service_url: where the cluster looks for the service; for the message only.
+
+    Raises:
+        StageUnavailableError: no answer. A service that is loading the plan gets a minute,
+            anything else ten seconds: a restart, or a plan that is tried again.
     """
-
-    pattern: str = ""
-    trusted: tuple[str, ...] = ()
-    trusted_was_set: bool = False
-    private_ip_enabled: bool = False
-
-    @property
-    def persistent(self) -> dict[str, Any]:
-        """The settings to put; empty when the cluster may call the service already."""
-        settings: dict[str, Any] = {}
-        if self.pattern:
-            settings[TRUSTED] = [*self.trusted, self.pattern]
-        if self.private_ip_enabled:
-            settings[PRIVATE_IP] = True
-        return settings
-
-
-def needed_settings(client: OpenSearch, *, service_url: str) -> SettingsChange:
-    """Find which cluster settings have to change before it may call the service.
-
-    Only what is needed: one anchored pattern is added to the patterns that are trusted already,
-    and private addresses are switched on only for a service on one.
-    """
-    trusted, was_set = _setting(client, TRUSTED)
-    private, _ = _setting(client, PRIVATE_IP)
-    pattern = trusted_pattern(service_url)
-    return SettingsChange(
-        pattern="" if pattern in (trusted or []) else pattern,
-        trusted=tuple(trusted or ()),
-        trusted_was_set=was_set,
-        private_ip_enabled=_is_private(service_url) and str(private).lower() != "true",
-    )
+    start = time.monotonic()
+    while True:
+        try:
+            answer = client.transport.perform_request(
+                "POST",
+                f"{ML}/models/{model_id}/_predict",
+                body={"parameters": {"source": '{"query":{"match_all":{}}}'}},
+            )
+            if _has_body(answer):
+                return
+            reason = "what answers is no funnel service"
+        except EngineError as error:
+            if error.status is None:
+                raise
+            reason = str(error)
+        loading = 'is loading"' in reason
+        patience = _LOADING_TIMEOUT_S if loading else _ANSWER_TIMEOUT_S
+        if time.monotonic() - start > patience:
+            raise StageUnavailableError(
+                f"the cluster gets no rewrite from {service_url} ({reason}): start the service "
+                "(funnel serve), name its address as the cluster sees it (--service-url), or "
+                "apply with --no-check"
+            )
+        time.sleep(_ANSWER_POLL_S)
 
 
-def put_settings(client: OpenSearch, persistent: dict[str, Any]) -> None:
-    """Change cluster settings; ``None`` as a value gives a setting its default back."""
-    if persistent:
-        client.cluster.put_settings(body={"persistent": persistent})
+def _has_body(answer: dict[str, Any]) -> bool:
+    outputs = (answer.get("inference_results") or [{}])[0].get("output") or [{}]
+    return isinstance((outputs[0].get("dataAsMap") or {}).get("body"), str)
 
 
-def undo_settings(client: OpenSearch, change: SettingsChange) -> None:
-    """Take a change back; what somebody else changed in the meantime stays."""
-    undo: dict[str, Any] = {}
-    if change.pattern:
-        now, _ = _setting(client, TRUSTED)
-        rest = [known for known in now or [] if known != change.pattern]
-        back_to_default = rest == list(change.trusted) and not change.trusted_was_set
-        undo[TRUSTED] = None if back_to_default else rest
-    if change.private_ip_enabled:
-        undo[PRIVATE_IP] = None
-    put_settings(client, undo)
+def delete_connector(client: OpenSearch, connector_id: str) -> None:
+    """Delete a connector and the models made of it; one that is gone already is no error."""
+    for model_id in _ids(client, "models", field="connector_id", value=connector_id):
+        _delete_model(client, model_id)
+    _unless_missing(client, "DELETE", f"{ML}/connectors/{connector_id}")
 
 
-def _setting(client: OpenSearch, name: str) -> tuple[Any, bool]:
-    """Return a setting's value, and whether somebody set it."""
-    found = client.cluster.get_settings(
-        params={"include_defaults": "true", "flat_settings": "true"}
-    )
-    for scope in ("transient", "persistent"):
-        if name in found.get(scope, {}):
-            return found[scope][name], True
-    return found["defaults"].get(name), False
+def delete_groups(client: OpenSearch, name: str) -> None:
+    """Delete the group that the engine made for the models of a name, if none is in it."""
+    for group_id in _ids(client, "model_groups", field="name", value=name):
+        try:
+            _unless_missing(client, "DELETE", f"{ML}/model_groups/{group_id}")
+        except EngineError as error:
+            if error.status != _CONFLICT:
+                raise
 
 
-def _is_private(service_url: str) -> bool:
-    host = urlsplit(service_url).hostname or ""
+def _ids(client: OpenSearch, kind: str, *, field: str, value: str) -> list[str]:
+    """Return the ids of what has exactly this value in a field."""
+    # Whether the engine maps the field as text or keyword differs by field and version.
+    body = {"query": {"match_phrase": {field: value}}, "size": 100}
+    found = _unless_missing(client, "POST", f"{ML}/{kind}/_search", body=body)
+    hits = found["hits"]["hits"] if found else []
+    return [hit["_id"] for hit in hits if hit["_source"].get(field) == value]
+
+
+def _delete_model(client: OpenSearch, model_id: str) -> None:
+    deadline = time.monotonic() + _UNDEPLOY_TIMEOUT_S
+    while True:
+        _unless_missing(client, "POST", f"{ML}/models/{model_id}/_undeploy")
+        try:
+            _unless_missing(client, "DELETE", f"{ML}/models/{model_id}")
+        except EngineError as error:
+            # A model that is being deployed cannot be stopped: it has to get there first.
+            if error.status != _BAD_REQUEST or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(_POLL_S)
+
+
+def _unless_missing(
+    client: OpenSearch, method: str, path: str, *, body: dict[str, Any] | None = None
+) -> Any:
     try:
-        return ip_address(host).is_private
-    except ValueError:
-        # The engine judges what a name resolves to; a name without dots is never public.
-        return "." not in host
+        return client.transport.perform_request(method, path, body=body)
+    except EngineError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return None

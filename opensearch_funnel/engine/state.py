@@ -5,14 +5,13 @@ The service keeps nothing but models and caches, so any replica can answer for a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, IndexMissingError, InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.engine.remote_models import SettingsChange
 
 STATE_INDEX = ".funnel-state-1"
 _NOT_FOUND = 404
@@ -26,12 +25,11 @@ class AppliedPipeline:
     Attributes:
         name: the search pipeline.
         plan_id: the plan that it runs.
-        service_url: where the cluster reaches the service.
+        service_url: where the cluster reaches the service, without a slash at the end.
         connectors: ids of its connectors.
-        models: ids of its remote models.
+        models: ids of its remote models, in the order of the connectors: rewrite, then rank.
         default_of: concrete indices whose default pipeline it is, each with what was the
-            default before (empty where there was none).
-        settings: what was changed in the cluster's settings.
+            default before (empty where nothing was set, ``_none`` where that was).
     """
 
     name: str
@@ -40,7 +38,42 @@ class AppliedPipeline:
     connectors: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     default_of: dict[str, str] = field(default_factory=dict)
-    settings: SettingsChange = field(default_factory=SettingsChange)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What applying or removing a pipeline has made, or may have to delete, while it goes on.
+
+    Attributes:
+        name: the search pipeline.
+        service_url: the service that has to be reachable until that is done.
+        plan_ids: plans that may be left over.
+        connectors: ids of connectors that may be left over; those of the applied pipeline are not.
+    """
+
+    name: str
+    service_url: str
+    plan_ids: tuple[str, ...]
+    connectors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccess:
+    """What let the cluster call the services, and what held before the first one came.
+
+    Attributes:
+        trusted: the address patterns that were trusted before.
+        trusted_was_set: whether somebody had set those, or they were the engine's defaults.
+        private_ip: what was set for private addresses before; ``None`` for nothing.
+        patterns: the address patterns that were added.
+        private_ip_enabled: whether private addresses were switched on.
+    """
+
+    trusted: tuple[str, ...]
+    trusted_was_set: bool
+    private_ip: str | None
+    patterns: tuple[str, ...] = ()
+    private_ip_enabled: bool = False
 
 
 def save_plan(client: OpenSearch, plan: FunnelPlan) -> None:
@@ -62,6 +95,15 @@ def load_plan(client: OpenSearch, plan_id: str) -> FunnelPlan:
     return FunnelPlan.from_dict(stored["plan"])
 
 
+def forget_plan(client: OpenSearch, plan_id: str) -> None:
+    """Delete a plan, unless a pipeline runs it, or is about to."""
+    used = {applied.plan_id for applied in list_pipelines(client)}
+    for unfinished in _list_unfinished(client):
+        used.update(unfinished.plan_ids)
+    if plan_id not in used:
+        _delete(client, f"plan:{plan_id}")
+
+
 def save_pipeline(client: OpenSearch, applied: AppliedPipeline) -> None:
     """Store what applying a pipeline made."""
     _put(client, f"pipeline:{applied.name}", {"kind": "pipeline", "pipeline": asdict(applied)})
@@ -75,35 +117,101 @@ def load_pipeline(client: OpenSearch, name: str) -> AppliedPipeline | None:
 
 def list_pipelines(client: OpenSearch) -> list[AppliedPipeline]:
     """Read all applied pipelines, by name."""
+    return sorted(map(_pipeline, _list(client, kind="pipeline")), key=lambda one: one.name)
+
+
+def forget_pipeline(client: OpenSearch, name: str) -> None:
+    """Delete the record of a pipeline."""
+    _delete(client, f"pipeline:{name}")
+
+
+def save_unfinished(client: OpenSearch, unfinished: Unfinished) -> None:
+    """Store what has been made so far, or has still to be deleted.
+
+    Written before the thing itself: whoever was killed leaves nothing that the next call for the
+    same pipeline cannot find.
+    """
+    document = {"kind": "unfinished", "unfinished": asdict(unfinished)}
+    _put(client, f"unfinished:{unfinished.name}", document)
+
+
+def load_unfinished(client: OpenSearch, name: str) -> Unfinished | None:
+    """Read what an interrupted call left behind; ``None`` where none was interrupted."""
+    stored = _get(client, f"unfinished:{name}")
+    return None if stored is None else _unfinished(stored)
+
+
+def forget_unfinished(client: OpenSearch, name: str) -> None:
+    """Delete the record of what has been made so far."""
+    _delete(client, f"unfinished:{name}")
+
+
+def service_urls(client: OpenSearch) -> set[str]:
+    """Return the services that some pipeline calls, or is about to."""
+    applied = {one.service_url for one in list_pipelines(client)}
+    return applied | {one.service_url for one in _list_unfinished(client)}
+
+
+def save_access(client: OpenSearch, access: ServiceAccess) -> None:
+    """Store what the cluster's settings were, and what was added to them."""
+    _put(client, "access", {"kind": "access", "access": asdict(access)})
+
+
+def load_access(client: OpenSearch) -> ServiceAccess | None:
+    """Read what the cluster's settings were; ``None`` where nothing has been added to them."""
+    stored = _get(client, "access")
+    if stored is None:
+        return None
+    values = stored["access"]
+    return ServiceAccess(
+        **{
+            **values,
+            "trusted": tuple(values["trusted"]),
+            "patterns": tuple(values["patterns"]),
+        }
+    )
+
+
+def forget_access(client: OpenSearch) -> None:
+    """Delete the record of the cluster's settings: they are as they were."""
+    _delete(client, "access")
+
+
+def _list_unfinished(client: OpenSearch) -> list[Unfinished]:
+    return [_unfinished(stored) for stored in _list(client, kind="unfinished")]
+
+
+def _list(client: OpenSearch, *, kind: str) -> list[dict[str, Any]]:
     try:
         found = client.search(
             index=STATE_INDEX,
-            body={"query": {"term": {"kind": "pipeline"}}, "size": 1000},
+            body={"query": {"term": {"kind": kind}}, "size": 1000},
             params={"search_pipeline": "_none"},
         )
     except IndexMissingError:
         return []
-    applied = [_pipeline(hit["_source"]) for hit in found["hits"]["hits"]]
-    return sorted(applied, key=lambda pipeline: pipeline.name)
+    return [hit["_source"] for hit in found["hits"]["hits"]]
 
 
-def forget_pipeline(client: OpenSearch, applied: AppliedPipeline) -> None:
-    """Delete the record of a pipeline, and its plan when no other pipeline runs it."""
-    _delete(client, f"pipeline:{applied.name}")
-    if all(other.plan_id != applied.plan_id for other in list_pipelines(client)):
-        _delete(client, f"plan:{applied.plan_id}")
+def _unfinished(stored: dict[str, Any]) -> Unfinished:
+    values = stored["unfinished"]
+    return Unfinished(
+        **{
+            **values,
+            "plan_ids": tuple(values["plan_ids"]),
+            "connectors": tuple(values["connectors"]),
+        }
+    )
 
 
 def _pipeline(stored: dict[str, Any]) -> AppliedPipeline:
-    values = dict(stored["pipeline"])
+    known = {one.name for one in fields(AppliedPipeline)}
+    values = {name: value for name, value in stored["pipeline"].items() if name in known}
     return AppliedPipeline(
         **{
             **values,
             "connectors": tuple(values["connectors"]),
             "models": tuple(values["models"]),
-            "settings": SettingsChange(
-                **{**values["settings"], "trusted": tuple(values["settings"]["trusted"])}
-            ),
         }
     )
 
