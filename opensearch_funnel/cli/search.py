@@ -73,6 +73,8 @@ def search(
     )
     from opensearch_funnel.engine.client import connect
 
+    if not query.strip():
+        raise click.UsageError("the query is empty")
     client = connect(settings)
     plan = applied_plan_of(client, index)
     asked = Asked(index=index, text=query, fields=_fields(fields, plan=plan), size=size)

@@ -30,6 +30,7 @@ def test_help_works() -> None:
         ["pipeline", "remove"],
         ["load", "x.ndjson"],
         ["search", "fox", "--index", "i", "--systems", "magic"],
+        ["search", " ", "--index", "i"],
         ["serve", "--port", "many"],
     ],
 )
