@@ -1,11 +1,24 @@
-"""Options that take several names with commas between."""
+"""Options that several commands share: names with commas between, and the plan's file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
+
+from opensearch_funnel.settings import CONFIG_FILE
+
+plan_option = click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=CONFIG_FILE,
+    show_default=True,
+    help="A file with the plan under [plan]; defaults where it does not exist.",
+)
+"""Hands a command ``plan_file``."""
 
 
 def names_option(

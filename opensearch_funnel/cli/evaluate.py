@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opensearch_funnel.cli.choices import names_option
+from opensearch_funnel.cli.choices import names_option, plan_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.settings import CONFIG_FILE, Settings
+from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:
     from opensearch_funnel.build.evaluation import Execution, FunnelReport, Switch, SystemName
@@ -45,14 +45,7 @@ def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tupl
     callback=_measures,
     help="nDCG@k, R@k, MRR@k, P@k, MAP@k or Success@k, with commas between.",
 )
-@click.option(
-    "--plan",
-    "plan_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=CONFIG_FILE,
-    show_default=True,
-    help="A file with the plan under [plan]; defaults where it does not exist.",
-)
+@plan_option
 @click.option(
     "--rerank",
     type=click.Choice(["auto", "on", "off"]),
@@ -138,7 +131,7 @@ def _print(measured: FunnelReport, *, console: Console) -> None:
     if late:
         slow = ", ".join(f"{name} {count}" for name, count in late.items())
         console.print(f"timed answers that missed a deadline: {slow}; see funnel serve's log")
-    if measured.plan is not None:
+    if measured.plan is not None and "funnel" in {s.name for s in report.systems}:
         console.print(f"reranking {measured.plan.rerank.reason}", highlight=False)
 
 

@@ -10,10 +10,11 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from opensearch_funnel.cli.choices import plan_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
 from opensearch_funnel.cli.progress import terminal_progress
-from opensearch_funnel.settings import CONFIG_FILE, Settings
+from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:
     from opensearch_funnel.build.evaluation import Switch
@@ -28,14 +29,7 @@ def pipeline() -> None:
 
 @pipeline.command()
 @click.option("--index", default=None, help="The index or alias; by default the plan's.")
-@click.option(
-    "--plan",
-    "plan_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=CONFIG_FILE,
-    show_default=True,
-    help="A file with the plan under [plan]; defaults where it does not exist.",
-)
+@plan_option
 @click.option("--name", default=None, help="Name of the pipeline  [default: funnel-INDEX]")
 @click.option("--default", is_flag=True, help="Make it the default pipeline of the index.")
 @click.option("--service-url", default=None, help="Where the cluster reaches funnel serve.")
