@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
 from typing import Any, Literal
 
 from opensearchpy import OpenSearch
@@ -15,13 +17,14 @@ from opensearch_funnel.build.service import applied_plan, reachable_service
 from opensearch_funnel.core.errors import InputError, MissingExtraError, ModelError
 from opensearch_funnel.core.held_out import is_held_out
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan
+from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.stage import PairScorer
 from opensearch_funnel.encoders.dense import DenseEncoder
 from opensearch_funnel.encoders.splade import SpladeEncoder
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import bound_plan, pipeline_name
+from opensearch_funnel.engine.indices import read_funnel_meta, write_funnel_meta
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
 from opensearch_funnel.evaluating.funnel_systems import (
     fused_system,
@@ -107,6 +110,16 @@ class FunnelReport:
         }
 
 
+def _fingerprint(model: str) -> str:
+    """Return what tells a reranker from others; empty for one that is not there."""
+    from opensearch_funnel.encoders.manifests import load_manifest
+
+    try:
+        return load_manifest(model).fingerprint()
+    except InputError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Queries with known answers to decide on, and what they are."""
@@ -151,9 +164,10 @@ class Bench:
         index = self.encoded_index(dataset, plan, models=models)
         # The mark is how a degraded answer is told from a whole one.
         bound = bound_plan(self.client, replace(plan, alias=index.name, trace="mark"))
-        if "funnel" in request.systems:
-            known = self.known_queries(bound, dataset=dataset)
-            bound = self.decided(bound, models=models, known=known, rerank=request.rerank)
+        if "funnel" in request.systems and request.rerank == "auto":
+            bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
+        elif "funnel" in request.systems:
+            bound = self.decided(bound, models=models, known=NOTHING_KNOWN, rerank=request.rerank)
         with self._systems(bound, models=models, request=request) as systems:
             return self._measured(systems, dataset, index=index, request=request, plan=bound)
 
@@ -259,6 +273,40 @@ class Bench:
         return decide(
             plan, found, reranker=reranker, evidence=known.evidence, progress=self.progress
         )
+
+    def remembered(
+        self,
+        plan: FunnelPlan,
+        *,
+        index: str,
+        models: PlanModels,
+        dataset: Dataset | None = None,
+    ) -> FunnelPlan:
+        """Decide about reranking on an evaluation index; the same decision is not made twice.
+
+        Such an index never changes, so the decision is kept in its ``_meta``.
+
+        Args:
+            plan: a plan that is bound to the index, or to an alias of it.
+            index: the evaluation index.
+            models: the encoders of the plan's legs.
+            dataset: the set whose other splits decide.
+        """
+        known = self.known_queries(plan, dataset=dataset)
+        asked = {
+            "plan": replace(plan.undecided(), alias=index).to_dict(),
+            "reranker": _fingerprint(plan.rerank.model),
+            "queries": sorted(query.text for query in known.queries),
+        }
+        key = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+        meta = read_funnel_meta(self.client, index=index)
+        decisions = meta.get("decisions", {})
+        if key in decisions:
+            return replace(plan, rerank=Reranking(**decisions[key]))
+        decided = self.decided(plan, models=models, known=known)
+        kept = {**decisions, key: asdict(decided.rerank)}
+        write_funnel_meta(self.client, index=index, meta={**meta, "decisions": kept})
+        return decided
 
     def decided_once(
         self, plan: FunnelPlan, *, pipeline: str, rerank: Switch = "auto"

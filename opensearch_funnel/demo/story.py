@@ -141,7 +141,7 @@ def told(bench: Bench, *, home: Path, clock: Clock) -> Iterator[tuple[Story, str
         _point_alias(client, encoded.name)
     with clock.step("plan"):
         plan = bound_plan(client, FunnelPlan(alias=ALIAS))
-        plan = bench.decided(plan, models=models, known=bench.known_queries(plan))
+        plan = bench.remembered(plan, index=encoded.name, models=models)
     # The pipeline goes before the service does: without it every search would wait.
     with ExitStack() as stack:
         url = stack.enter_context(reachable_service(bench.settings))

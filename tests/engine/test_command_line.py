@@ -135,7 +135,9 @@ def test_evaluate_measures_every_system_natively(
     assert worth["worth"]["R@100"] == pytest.approx(
         first["systems"]["hybrid"]["R@100"] - worth["without"]["R@100"]
     )
+    assert "no evidence (8 probes" in first["plan"]["rerank"]["reason"]
     client = run(capsys, "evaluate", str(films), "--execution", "client", "--no-leave-one-out")
+    assert client["plan"] == first["plan"], "the decision is kept with the index"
     for name in ("hybrid", "funnel"):
         assert client["systems"][name]["nDCG@10"] == first["systems"][name]["nDCG@10"]
     assert run(capsys, "pipeline", "show")["pipelines"] == [], "nothing is left applied"
