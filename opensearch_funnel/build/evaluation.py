@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.build.plans import open_models
+from opensearch_funnel.build.plans import open_encoders
 from opensearch_funnel.build.service import applied_plan, reachable_service
 from opensearch_funnel.core.errors import InputError, MissingExtraError, ModelError
 from opensearch_funnel.core.held_out import is_held_out
@@ -192,8 +192,7 @@ class Bench:
 
     def open_encoders(self, plan: FunnelPlan) -> PlanModels:
         """Open the models of a plan's legs, and not its reranker."""
-        fused = replace(plan, rerank=replace(plan.rerank, enabled=False))
-        return open_models(fused, settings=self.settings, progress=self.progress)
+        return open_encoders(plan, settings=self.settings, progress=self.progress)
 
     def encoded_index(
         self, dataset: Dataset, plan: FunnelPlan, *, models: PlanModels

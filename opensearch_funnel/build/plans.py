@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -90,3 +91,11 @@ class SharedModels:
             if len(self._kept) > KEPT_MODELS:
                 del self._kept[next(iter(self._kept))]
             return model
+
+
+def open_encoders(
+    plan: FunnelPlan, *, settings: Settings, progress: Progress = SILENT
+) -> PlanModels:
+    """Open the models of a plan's legs, and not its reranker."""
+    fused = replace(plan, rerank=replace(plan.rerank, enabled=False))
+    return open_models(fused, settings=settings, progress=progress)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opensearch_funnel.build.explaining import Found, Hit
-    from opensearch_funnel.core.models import PlanModels
     from opensearch_funnel.core.plan import FunnelPlan
 
 _SYSTEMS = ("bm25", "funnel")
@@ -71,6 +70,7 @@ def search(
         search_bm25,
         search_funnel,
     )
+    from opensearch_funnel.build.plans import open_encoders
     from opensearch_funnel.engine.client import connect
 
     if not query.strip():
@@ -87,7 +87,7 @@ def search(
             raise InvalidPlanError(
                 f"no pipeline is applied to {index}: funnel pipeline apply --index {index}"
             )
-        with_models = ExplainWith(plan, _encoders(plan, settings)) if explain else None
+        with_models = ExplainWith(plan, open_encoders(plan, settings=settings)) if explain else None
         found.append(search_funnel(client, asked, explain=with_models))
     result = {"query": query, "index": index, "systems": [asdict(one) for one in found]}
     emit(
@@ -102,15 +102,6 @@ def _fields(given: str | None, *, plan: FunnelPlan | None) -> tuple[str, ...]:
     if given is not None:
         return tuple(name.strip() for name in given.split(",") if name.strip())
     return plan.text_fields if plan is not None else ("title", "text")
-
-
-def _encoders(plan: FunnelPlan, settings: Settings) -> PlanModels:
-    from dataclasses import replace
-
-    from opensearch_funnel.build.plans import open_models
-
-    fused = replace(plan, rerank=replace(plan.rerank, enabled=False))
-    return open_models(fused, settings=settings)
 
 
 def _print(
