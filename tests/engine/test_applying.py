@@ -5,7 +5,6 @@ The service runs in this process, with small stand-ins for the encoders.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-import uvicorn
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
@@ -27,10 +25,9 @@ from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
 from opensearch_funnel.service.app import create_app
 from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.process import address, listen
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.settings import Settings
-from opensearch_funnel.testing import WordVector, WordWeights
+from opensearch_funnel.testing import WordVector, WordWeights, served
 
 pytestmark = pytest.mark.engine
 
@@ -54,16 +51,8 @@ def service(client: OpenSearch, open_models: OpenModels = stand_ins) -> Iterator
         read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=open_models
     )
     app = create_app(plans, IndexTexts(client), engine_url="test", preload=list)
-    sock = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield address(sock)
-    finally:
-        server.should_exit = True
-        thread.join()
-        sock.close()
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

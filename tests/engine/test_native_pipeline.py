@@ -6,14 +6,12 @@ through the engine and the service, not a model.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InvalidPlanError
@@ -31,9 +29,9 @@ from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
 from opensearch_funnel.service.app import create_app
 from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.process import address, listen, wait_for_plan
+from opensearch_funnel.service.process import wait_for_plan
 from opensearch_funnel.service.texts import IndexTexts
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights
+from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
 
 pytestmark = pytest.mark.engine
 
@@ -98,16 +96,8 @@ def service(client: OpenSearch, reranker: Switchable) -> Iterator[str]:
         read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
     )
     app = create_app(plans, IndexTexts(client), engine_url="test", preload=list)
-    sock = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield address(sock)
-    finally:
-        server.should_exit = True
-        thread.join()
-        sock.close()
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 
 from opensearch_funnel.core.errors import (
     EngineUnreachableError,
@@ -25,10 +24,10 @@ from opensearch_funnel.core.plan import Deadlines, FunnelPlan
 from opensearch_funnel.engine.client import connect
 from opensearch_funnel.service.app import MOST_RANKINGS, create_app
 from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.process import address, listen, service_at, wait_for_plan
+from opensearch_funnel.service.process import listen, service_at, wait_for_plan
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.settings import Settings
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights
+from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
 
 SPARSE, DENSE = WordWeights(), WordVector()
 
@@ -89,16 +88,8 @@ def running(
         preload=preload or (lambda: [plan.plan_id]),
         retry_s=0.02,
     )
-    sock = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield address(sock)
-    finally:
-        server.should_exit = True
-        thread.join()
-        sock.close()
+    with served(app) as url:
+        yield url
 
 
 def ready_after(url: str, *, until: Callable[[httpx2.Response], bool]) -> httpx2.Response:
