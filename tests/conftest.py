@@ -29,7 +29,13 @@ def missing(what: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def node_url() -> Iterator[str]:
-    """A real node of this test run's own, on a free port, with data of its own."""
+    """A real node of this test run's own, on a free port, with data of its own.
+
+    ``FUNNEL_TEST_URL`` names one that runs already: it saves a developer the start of a node.
+    """
+    if running := os.environ.get("FUNNEL_TEST_URL"):
+        yield running
+        return
     try:
         with embedded_node(port=0) as node:
             yield node.url

@@ -13,4 +13,6 @@ class PlanModels:
 
     sparse: SparseQueryEncoder | None = None
     dense: DenseQueryEncoder | None = None
+    first_reranker: PairScorer | None = None
+    """The cheaper cross-encoder of a cascade; it scores before ``reranker`` does."""
     reranker: PairScorer | None = None

@@ -14,6 +14,7 @@ LegName = Literal["bm25", "sparse", "dense"]
 Technique = Literal["min_max", "z_score", "l2", "rrf"]
 Combination = Literal["arithmetic_mean", "geometric_mean", "harmonic_mean"]
 Trace = Literal["off", "mark"]
+Matching = Literal["auto", "widen", "same_set"]
 
 LEGS: tuple[LegName, ...] = get_args(LegName)
 MAX_DEPTH = 2000
@@ -51,6 +52,9 @@ class DenseLeg:
     model: str = "bge-small-en-v1.5"
     fingerprint: str = ""
     """Of the model that encoded the index; empty until the plan is applied."""
+    native_neural: bool = False
+    """Let the engine ask for the query's vector while it searches (a ``neural`` query), and not
+    the rewrite. A search whose vector cannot be had then fails: the engine does not go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,10 @@ class Reranking:
     model: str = "funnel-reranker-mini"
     depth: int = 50
     """How many hits are reranked."""
+    first_model: str = ""
+    """A cheaper cross-encoder that scores all ``depth`` hits first; empty leaves it out."""
+    keep: int = 16
+    """How many of the best hits of ``first_model`` are left to ``model``."""
     blend: float = 0.0
     """Share of the fused order in the final score, from 0 (the model alone) to 1."""
     decided: bool = False
@@ -119,6 +127,10 @@ class FunnelPlan:
     rerank: Reranking = field(default_factory=Reranking)
     deadlines: Deadlines = field(default_factory=Deadlines)
     trace: Trace = "mark"
+    matching: Matching = "auto"
+    """Whether an upgraded search may find documents that the client's own query does not:
+    ``widen`` lets it, ``same_set`` does not, ``auto`` lets it unless the request counts its
+    hits (aggregations, exact totals). What the client requires holds either way."""
 
     def __post_init__(self) -> None:
         weights = self._leg_weights().values()
@@ -130,6 +142,10 @@ class FunnelPlan:
             (
                 1 <= self.rerank.depth <= min(self.depth, MAX_RERANK_DEPTH),
                 f"rerank.depth must be from 1 to {min(self.depth, MAX_RERANK_DEPTH)}",
+            ),
+            (
+                1 <= self.rerank.keep <= MAX_RERANK_DEPTH,
+                f"rerank.keep must be from 1 to {MAX_RERANK_DEPTH}",
             ),
             (0.0 <= self.rerank.blend <= 1.0, "rerank.blend must be from 0 to 1"),
             (
@@ -268,6 +284,7 @@ _CHOICES: dict[str, Any] = {
     "Technique": Technique,
     "Combination": Combination,
     "Trace": Trace,
+    "Matching": Matching,
 }
 
 

@@ -232,9 +232,6 @@ def _refuse_clash(base: Path, *, port: int, folders: NodeFolders) -> None:
     alive = [record for record in every_record(base / "run") if record.is_alive]
     if any(record.port == port for record in alive):
         return
-    if not is_free(port):
-        msg = f"port {port} is used by another program; stop it, or choose one with --port"
-        raise NodeError(msg)
     for record in alive:
         if Path(record.data) == folders.root:
             msg = (
@@ -242,3 +239,6 @@ def _refuse_clash(base: Path, *, port: int, folders: NodeFolders) -> None:
                 "name another folder with --data"
             )
             raise NodeError(msg)
+    if not is_free(port):
+        msg = f"port {port} is used by another program; stop it, or choose one with --port"
+        raise NodeError(msg)

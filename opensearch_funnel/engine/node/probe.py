@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ _TIMEOUT_S = 5.0
 _OK = 200
 _LONGEST_REASON = 300
 _LAST_LINES = 200
+_SERVER_PORTS = range(20_000, 32_000)
+_TRIES = 100
 
 
 def ask(port: int, path: str) -> Any:
@@ -66,11 +69,18 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nothing listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-        trial.bind((HOST, 0))
-        port: int = trial.getsockname()[1]
-        return port
+    """Return a port of loopback that nothing listens on.
+
+    It lies below the ports that systems give to outgoing connections: one of those could take
+    it before a server does.
+
+    Raises:
+        NodeError: none was found.
+    """
+    for port in random.sample(_SERVER_PORTS, _TRIES):
+        if is_free(port):
+            return port
+    raise NodeError("no free port was found; name one with --port")
 
 
 def failure_in_log(*texts: str) -> str:
