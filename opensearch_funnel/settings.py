@@ -25,6 +25,9 @@ NODE_PORT = 9250
 SERVICE_PORT = 8750
 EMBEDDED_URL = f"http://127.0.0.1:{NODE_PORT}"
 _PLAIN = re.compile(r"[!-~]+")
+# Without what the engine would take for a placeholder in the header of a connector.
+_TOKEN = re.compile(r"[!-#%-~]+")
+_SHORTEST_TOKEN = 16
 
 
 def default_home() -> Path:
@@ -66,6 +69,9 @@ class Settings(BaseSettings):
     """Seconds to wait for one answer of the cluster."""
     service_url: str = f"http://127.0.0.1:{SERVICE_PORT}"
     """Where the cluster reaches the service."""
+    service_token: SecretStr | None = None
+    """What every caller of the service has to show; best given by ``FUNNEL_SERVICE_TOKEN``. The
+    service listens on another address than loopback only with one."""
     home: Path = Field(default_factory=default_home)
     """Where the embedded node, models and graphs are kept."""
     datasets: Path = Path("../shared/datasets")
@@ -97,6 +103,19 @@ class Settings(BaseSettings):
     def _an_address(cls, url: str) -> str:
         return http_address(url)
 
+    @field_validator("service_token")
+    @classmethod
+    def _a_token(cls, token: SecretStr | None) -> SecretStr | None:
+        given = token.get_secret_value() if token is not None else ""
+        if not given:
+            return None
+        if len(given) < _SHORTEST_TOKEN or not _TOKEN.fullmatch(given):
+            raise ValueError(
+                f"it must be at least {_SHORTEST_TOKEN} printable ASCII characters without blanks "
+                "and '$', such as openssl rand -hex 16 prints"
+            )
+        return token
+
     def environment(self) -> dict[str, str]:
         """Return the settings as environment variables, for a child of this program.
 
@@ -108,6 +127,7 @@ class Settings(BaseSettings):
             "URL": self.url,
             "USERNAME": self.username,
             "PASSWORD": self.password.get_secret_value() if self.password else None,
+            "SERVICE_TOKEN": self.service_token.get_secret_value() if self.service_token else None,
             "CA_CERTS": self.ca_certs,
             "VERIFY_CERTS": str(self.verify_certs).lower(),
             "TIMEOUT": self.timeout,

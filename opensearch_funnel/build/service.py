@@ -26,7 +26,10 @@ _CONNECTIONS = 16
 def service_app(settings: Settings) -> FastAPI:
     """Make the service's application for one cluster."""
     from opensearch_funnel.service.app import create_app
+    from opensearch_funnel.service.page.routes import page_routes
     from opensearch_funnel.service.plans import LoadedPlans
+    from opensearch_funnel.service.search_api import search_routes
+    from opensearch_funnel.service.search_api_applied import AppliedSearches
     from opensearch_funnel.service.texts import IndexTexts
 
     client = connect(settings, pool_size=_CONNECTIONS)
@@ -39,6 +42,7 @@ def service_app(settings: Settings) -> FastAPI:
         IndexTexts(client),
         engine_url=settings.url,
         preload=lambda: sorted({p.plan_id for p in state.list_pipelines(client)}),
+        routers=[search_routes(AppliedSearches(client, ready_plan=plans.get)), page_routes()],
     )
 
 

@@ -36,6 +36,7 @@ COMMANDS = {
 EXTRAS = {
     "cachetools": "service",
     "fastapi": "service",
+    "httptools": "service",
     "uvicorn": "service",
     "onnx": "cpu",
     "onnxruntime": "cpu",

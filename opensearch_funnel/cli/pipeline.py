@@ -14,12 +14,20 @@ from opensearch_funnel.cli.choices import plan_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
 from opensearch_funnel.cli.progress import terminal_progress
-from opensearch_funnel.settings import Settings
+from opensearch_funnel.settings import Settings, http_address
 
 if TYPE_CHECKING:
     from opensearch_funnel.build.evaluation import Switch
     from opensearch_funnel.core.plan import FunnelPlan
     from opensearch_funnel.engine.state import AppliedPipeline
+
+
+def _an_address(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Take an address as the settings do."""
+    try:
+        return None if value is None else http_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.group()
@@ -32,7 +40,17 @@ def pipeline() -> None:
 @plan_option
 @click.option("--name", default=None, help="Name of the pipeline  [default: funnel-INDEX]")
 @click.option("--default", is_flag=True, help="Make it the default pipeline of the index.")
-@click.option("--service-url", default=None, help="Where the cluster reaches funnel serve.")
+@click.option(
+    "--with-others",
+    is_flag=True,
+    help="Allow it where an alias also covers indices that are not encoded.",
+)
+@click.option(
+    "--service-url",
+    default=None,
+    callback=_an_address,
+    help="Where the cluster reaches funnel serve  [env: FUNNEL_SERVICE_URL]",
+)
 @click.option(
     "--rerank",
     type=click.Choice(["auto", "on", "off"]),
@@ -41,6 +59,7 @@ def pipeline() -> None:
     help="auto tries the reranker on probes made of the index's own documents.",
 )
 @click.option("--no-check", is_flag=True, help="Do not wait until the service answers.")
+@click.option("--no-quiet-log", is_flag=True, help="Leave the level of the engine's log alone.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and change nothing.")
 @output_option
 @engine_options
@@ -51,9 +70,11 @@ def apply(
     plan_file: Path,
     name: str | None,
     default: bool,
+    with_others: bool,
     service_url: str | None,
     rerank: Switch,
     no_check: bool,
+    no_quiet_log: bool,
     dry_run: bool,
     output: str,
 ) -> None:
@@ -69,26 +90,46 @@ def apply(
     from opensearch_funnel.engine.applying import (
         apply_pipeline,
         bound_plan,
+        default_notes,
         pipeline_name,
         planned_requests,
     )
     from opensearch_funnel.engine.client import connect
 
     client = connect(settings)
-    plan = bound_plan(client, read_plan(plan_file, alias=index))
+    plan = bound_plan(client, read_plan(plan_file, alias=index), with_others=with_others)
     name = name or pipeline_name(plan.alias)
     url = service_url or settings.service_url
+    token = _token(settings)
     if dry_run:
-        emit(planned_requests(plan, service_url=url, name=name), output="json")
+        planned = planned_requests(plan, service_url=url, name=name, with_token=token is not None)
+        emit(planned, output="json")
         return
     with terminal_progress() as progress:
         bench = Bench(client=client, settings=settings, progress=progress)
         plan = bench.decided_once(plan, pipeline=name, rerank=rerank)
         applied = apply_pipeline(
-            client, plan, service_url=url, name=name, default=default, check=not no_check
+            client,
+            plan,
+            service_url=url,
+            name=name,
+            default=default,
+            with_others=with_others,
+            check=not no_check,
+            quiet_log=not no_quiet_log,
+            token=token,
         )
-    result = {**asdict(applied), "rerank": asdict(plan.rerank)}
+    notes = default_notes(client, plan, applied=applied)
+    result = {**applied.described(), "rerank": asdict(plan.rerank), "notes": notes}
     emit(result, output=output, table=lambda console: console.print(_summary(applied, plan)))
+    if output != "json":
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
+
+
+def _token(settings: Settings) -> str | None:
+    secret = getattr(settings, "service_token", None)
+    return secret.get_secret_value() if secret else None
 
 
 def _summary(applied: AppliedPipeline, plan: FunnelPlan) -> Table:

@@ -118,6 +118,9 @@ class FunnelPlan:
     searched_fields: tuple[str, ...] = ()
     """The index's fields of type ``text``: a search in any other field is a look-up and not
     upgraded. Written when the plan is bound to its index; empty upgrades nothing."""
+    mapped_fields: int = 0
+    """How many fields of any type the index has, which a query string without fields searches
+    all; 0 upgrades no such query. Written when the plan is bound to its index."""
     depth: int = 200
     """Candidates of each leg: the ``pagination_depth`` of the hybrid query."""
     bm25: Bm25Leg = field(default_factory=Bm25Leg)

@@ -12,6 +12,9 @@ from opensearch_funnel.encoders.batching import length_batches
 from opensearch_funnel.encoders.session import Session, padded
 from opensearch_funnel.encoders.tokens import Ids, PairLayout, TextTokenizer
 
+Pair = tuple[Ids, Ids]
+"""Token ids of a query and a text as the model reads them, and their token types."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossEncoder:
@@ -43,17 +46,26 @@ class CrossEncoder:
         """
         if not texts:
             return []
-        (question,) = self.tokenizer.encode_plain([self.query_prefix + query])
-        documents = self.tokenizer.encode_plain([self.document_prefix + text for text in texts])
-        pairs = [self._pair(question, document) for document in documents]
+        question = self.query_ids(query)
+        pairs = [self.pair(question, document) for document in self.document_ids(texts)]
         scores = np.zeros(len(pairs), dtype=np.float64)
         for batch in length_batches(
             [len(p[0]) for p in pairs], token_budget=self.session.token_budget
         ):
-            scores[batch] = self._run([pairs[i] for i in batch])
+            scores[batch] = self.score_batch([pairs[i] for i in batch])
         return [float(score) for score in scores]
 
-    def _pair(self, query: Ids, document: Ids) -> tuple[Ids, Ids]:
+    def query_ids(self, query: str) -> Ids:
+        """Return the token ids of a query, for ``pair``."""
+        (ids,) = self.tokenizer.encode_plain([self.query_prefix + query])
+        return ids
+
+    def document_ids(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the token ids of each text, for ``pair``; they hold with any query."""
+        return self.tokenizer.encode_plain([self.document_prefix + text for text in texts])
+
+    def pair(self, query: Ids, document: Ids) -> Pair:
+        """Put a query and a text together as the model reads them."""
         query = query[: self.max_tokens // 2]
         document = document[: max(0, self.max_tokens - self.layout.overhead - len(query))]
         parts = (self.layout.before, query, self.layout.between, document, self.layout.after)
@@ -61,7 +73,11 @@ class CrossEncoder:
         types = [t for part, t in zip(parts, self.layout.types, strict=True) for _ in part]
         return ids, types
 
-    def _run(self, pairs: list[tuple[Ids, Ids]]) -> NDArray[np.float32]:
+    def score_batch(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+        """Run the model once and return the score of each pair, ``(pairs,)``.
+
+        A score does not depend on what else is in the batch.
+        """
         ids, mask = padded([p[0] for p in pairs], padding=self.tokenizer.padding_id)
         types, _ = padded([p[1] for p in pairs], padding=0)
         made = self.session.run({"input_ids": ids, "attention_mask": mask, "token_type_ids": types})

@@ -12,7 +12,7 @@ from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.encoders.batching import length_batches
 from opensearch_funnel.encoders.manifests import Pooling
 from opensearch_funnel.encoders.session import Array, Session, padded
-from opensearch_funnel.encoders.tokens import TextTokenizer
+from opensearch_funnel.encoders.tokens import Ids, TextTokenizer
 
 Vectors = NDArray[np.float32]
 
@@ -40,29 +40,36 @@ class DenseEncoder:
 
     def encode_query(self, text: str) -> Vectors:
         """Return the vector of a query, ``(dimension,)``, of length 1."""
-        vectors = self._embed([self.query_prefix + text], SILENT)
+        vectors = self._embed(self.query_rows([text]), SILENT)
         return vectors.reshape(self.dimension)
 
     def encode_documents(self, texts: Sequence[str], *, progress: Progress = SILENT) -> Vectors:
         """Return one vector a document, ``(documents, dimension)``, each of length 1."""
-        return self._embed([self.document_prefix + text for text in texts], progress)
+        return self._embed(self.document_rows(texts), progress)
 
-    def _embed(self, texts: list[str], progress: Progress) -> Vectors:
-        rows = self.tokenizer.encode(texts)
+    def query_rows(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the token ids of each query, for ``embed_batch``."""
+        return self.tokenizer.encode([self.query_prefix + text for text in texts])
+
+    def document_rows(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the token ids of each document, for ``embed_batch``."""
+        return self.tokenizer.encode([self.document_prefix + text for text in texts])
+
+    def embed_batch(self, rows: Sequence[Ids]) -> Vectors:
+        """Run the model once and return the vector of each row, ``(rows, dimension)``."""
+        ids, mask = padded(rows, padding=self.tokenizer.padding_id)
+        made = self.session.run(
+            {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        )
+        return self._vectors(made, mask)
+
+    def _embed(self, rows: list[Ids], progress: Progress) -> Vectors:
         vectors = np.zeros((len(rows), self.dimension), dtype=np.float32)
         with progress.task(f"encoding with {self.name}", total=len(rows)) as advance:
             for batch in length_batches(
                 [len(r) for r in rows], token_budget=self.session.token_budget
             ):
-                ids, mask = padded([rows[i] for i in batch], padding=self.tokenizer.padding_id)
-                made = self.session.run(
-                    {
-                        "input_ids": ids,
-                        "attention_mask": mask,
-                        "token_type_ids": np.zeros_like(ids),
-                    }
-                )
-                vectors[batch] = self._vectors(made, mask)
+                vectors[batch] = self.embed_batch([rows[i] for i in batch])
                 advance(len(batch))
         return vectors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,9 @@ def open_session(path: Path, *, threads: int | None = None) -> Session:
     )
 
 
-def padded(rows: list[list[int]], *, padding: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def padded(
+    rows: Sequence[Sequence[int]], *, padding: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Put rows of different lengths into one array.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 from opensearch_funnel.core.progress import SILENT, Advance, Progress
 from opensearch_funnel.encoders.batching import length_batches
 from opensearch_funnel.encoders.session import Session, padded
-from opensearch_funnel.encoders.tokens import TextTokenizer
+from opensearch_funnel.encoders.tokens import Ids, TextTokenizer
 
 Weights = dict[str, float]
 """Token to weight, heaviest first."""
@@ -49,8 +49,7 @@ class SpladeEncoder:
             At most ``top_k`` tokens with weights above zero, heaviest first; none for a text
             without tokens. Special tokens are never among them.
         """
-        rows = self.tokenizer.encode([self.query_prefix + text])
-        return self._weigh(rows, lambda _: None)[0]
+        return self._weigh(self.query_rows([text]), lambda _: None)[0]
 
     def encode_documents(
         self, texts: Sequence[str], *, progress: Progress = SILENT
@@ -66,20 +65,34 @@ class SpladeEncoder:
     def _windows(self, texts: Iterable[str], advance: Advance) -> Iterator[Weights]:
         texts = iter(texts)
         while window := list(islice(texts, WINDOW)):
-            rows = self.tokenizer.encode([self.document_prefix + text for text in window])
-            yield from self._weigh(rows, advance)
+            yield from self._weigh(self.document_rows(window), advance)
 
-    def _weigh(self, rows: list[list[int]], advance: Advance) -> list[Weights]:
-        result: list[Weights] = [{} for _ in rows]
+    def query_rows(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the token ids of each query, for ``weigh_batch``."""
+        return self.tokenizer.encode([self.query_prefix + text for text in texts])
+
+    def document_rows(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the token ids of each document, for ``weigh_batch``."""
+        return self.tokenizer.encode([self.document_prefix + text for text in texts])
+
+    def weigh_batch(self, rows: Sequence[Ids]) -> list[Weights]:
+        """Run the model once and return the weighted terms of each row."""
+        ids, mask = padded(rows, padding=self.tokenizer.padding_id)
         k = np.array([min(self.top_k, len(self.vocabulary))], dtype=np.int64)
+        made = self.session.run({"input_ids": ids, "attention_mask": mask, "k": k})
+        counts = (made["weights"] > 0).sum(axis=1)
+        result: list[Weights] = []
+        for row, own in enumerate(rows):
+            # The model has something to say about no text at all; the funnel has not.
+            count = counts[row] if len(own) > self.tokenizer.own_tokens else 0
+            tokens = (self.vocabulary[t] for t in made["ids"][row, :count].tolist())
+            result.append(dict(zip(tokens, made["weights"][row, :count].tolist(), strict=True)))
+        return result
+
+    def _weigh(self, rows: list[Ids], advance: Advance) -> list[Weights]:
+        result: list[Weights] = [{} for _ in rows]
         for batch in length_batches([len(r) for r in rows], token_budget=self.session.token_budget):
-            ids, mask = padded([rows[i] for i in batch], padding=self.tokenizer.padding_id)
-            made = self.session.run({"input_ids": ids, "attention_mask": mask, "k": k})
-            counts = (made["weights"] > 0).sum(axis=1)
-            for row, i in enumerate(batch):
-                # The model has something to say about no text at all; the funnel has not.
-                count = counts[row] if len(rows[i]) > self.tokenizer.own_tokens else 0
-                tokens = (self.vocabulary[t] for t in made["ids"][row, :count].tolist())
-                result[i] = dict(zip(tokens, made["weights"][row, :count].tolist(), strict=True))
+            for i, weights in zip(batch, self.weigh_batch([rows[i] for i in batch]), strict=True):
+                result[i] = weights
             advance(len(batch))
         return result

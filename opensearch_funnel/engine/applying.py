@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -12,14 +12,27 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import (
+    covering,
     default_pipelines,
     remote_models,
     search_pipelines,
     service_access,
     state,
 )
+from opensearch_funnel.engine.binding import bound_plan, planned_index
 from opensearch_funnel.engine.state import AppliedPipeline, Unfinished
+from opensearch_funnel.engine.templates import templates_naming
 from opensearch_funnel.engine.undoing import undo_quietly
+
+__all__ = [
+    "apply_pipeline",
+    "bound_plan",
+    "default_notes",
+    "pipeline_name",
+    "planned_requests",
+    "remove_pipeline",
+    "show_pipelines",
+]
 
 
 def pipeline_name(alias: str) -> str:
@@ -32,83 +45,41 @@ def pipeline_name(alias: str) -> str:
     return f"funnel-{alias}"
 
 
-def bound_plan(client: OpenSearch, plan: FunnelPlan) -> FunnelPlan:
-    """Write the fingerprints of the models that encoded an index into a plan.
-
-    Args:
-        client: the cluster.
-        plan: the plan as the user wrote it.
-
-    Returns:
-        The same plan, bound to what the index holds.
-
-    Raises:
-        IndexMissingError: the plan's alias does not exist.
-        InvalidPlanError: the index has no funnel fields, or those of other models.
-    """
-    mappings = client.indices.get_mapping(index=plan.alias)
-    if len(mappings) != 1:
-        raise InvalidPlanError(
-            f"{plan.alias} stands for {len(mappings)} indices, and a plan is for one: name one, "
-            "or an alias of one"
-        )
-    values = plan.to_dict()
-    for index, found in mappings.items():
-        values["searched_fields"] = text_fields(found["mappings"].get("properties", {}))
-        slots = found["mappings"].get("_meta", {}).get("funnel", {}).get("slots", {})
-        slot = slots.get(plan.slot)
-        for leg in ("sparse", "dense"):
-            if leg not in plan.active_legs:
-                continue
-            encoded = (slot or {}).get(leg)
-            if encoded is None:
-                raise InvalidPlanError(
-                    f"index {index} has no {leg} field in slot {plan.slot!r}: load it with "
-                    f"funnel load --funnel, or set weight = 0 in [{leg}]"
-                )
-            wanted = values[leg]["fingerprint"] or encoded["fingerprint"]
-            if encoded["model"] != values[leg]["model"] or encoded["fingerprint"] != wanted:
-                raise InvalidPlanError(
-                    f"index {index} was encoded by {encoded['model']} "
-                    f"({encoded['fingerprint']}), the plan wants {values[leg]['model']} "
-                    f"({wanted}): change the plan's model, or encode the index again"
-                )
-            values[leg]["fingerprint"] = encoded["fingerprint"]
-    return FunnelPlan.from_dict(values)
-
-
-def text_fields(properties: Mapping[str, Any], *, prefix: str = "") -> list[str]:
-    """Return the names of all fields of type ``text``, those inside objects included.
+def count_fields(properties: Mapping[str, Any]) -> int:
+    """Count all fields that a query without fields may search, those inside objects included.
 
     Example:
-        >>> text_fields({"title": {"type": "text", "fields": {"raw": {"type": "keyword"},
-        ...                                                   "en": {"type": "text"}}},
-        ...              "year": {"type": "integer"},
-        ...              "cast": {"properties": {"name": {"type": "text"}}}})
-        ['cast.name', 'title', 'title.en']
+        >>> count_fields({"title": {"type": "text", "fields": {"raw": {"type": "keyword"}}},
+        ...               "cast": {"properties": {"name": {"type": "text"}}}})
+        3
     """
-    found: list[str] = []
-    for name, field in properties.items():
-        path = f"{prefix}{name}"
-        if field.get("type") == "text":
-            found.append(path)
-        # Documents inside a nested field are searched by a nested query only.
-        if field.get("type", "object") != "nested":
-            found += text_fields(field.get("properties", {}), prefix=f"{path}.")
-        found += text_fields(field.get("fields", {}), prefix=f"{path}.")
-    return sorted(found)
+    return sum(
+        ("type" in field and field["type"] not in {"nested", "object"})
+        + count_fields(field.get("properties", {}))
+        + count_fields(field.get("fields", {}))
+        for field in properties.values()
+    )
 
 
-def planned_requests(plan: FunnelPlan, *, service_url: str, name: str) -> dict[str, Any]:
-    """Return the bodies that applying a plan would send, for a look before it is done."""
-    connectors = _connectors(plan, service_url=service_url)
-    ids = {action: f"<id of model {action}>" for action in connectors}
+def planned_requests(
+    plan: FunnelPlan, *, service_url: str, name: str, with_token: bool = False
+) -> dict[str, Any]:
+    """Return the bodies that applying a plan would send, for a look before it is done.
+
+    Args:
+        plan: a plan that was bound to its index.
+        service_url: where the cluster reaches the service.
+        name: of the search pipeline.
+        with_token: whether the connectors would carry a token; the token itself is not shown.
+    """
+    token = "<service_token>" if with_token else None
+    connectors = search_pipelines.plan_connectors(plan, service_url=service_url, token=token)
     return {
         "plan_id": plan.plan_id,
         "plan": plan.to_dict(),
         "connectors": connectors,
-        f"PUT /_search/pipeline/{name}": search_pipelines.funnel_pipeline(
-            plan, rewrite_model=ids["rewrite"], rank_model=ids.get("rank")
+        f"PUT /_search/pipeline/{name}": _body(
+            plan, models={action: f"<id of model {action}>" for action in connectors}
         ),
     }
 
@@ -120,7 +91,10 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     service_url: str,
     name: str | None = None,
     default: bool = False,
+    with_others: bool = False,
     check: bool = True,
+    quiet_log: bool = True,
+    token: str | None = None,
 ) -> AppliedPipeline:
     """Make the search pipeline of a plan, with all that it needs.
 
@@ -134,57 +108,133 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
         service_url: where the cluster reaches the service.
         name: of the search pipeline; by default it follows the alias.
         default: make it the default pipeline of the plan's index, so that every client gets it.
+        with_others: whether it may be the default where aliases of the index cover others, too.
         check: wait until the service answers for the plan before the pipeline is put.
+        quiet_log: keep the warnings about requests that pass untouched out of the engine's log.
+        token: what the service wants to be shown.
 
     Returns:
         What was made; it is stored in the cluster too, for ``remove_pipeline``.
 
     Raises:
-        InvalidPlanError: a transient cluster setting forbids what is needed.
+        InvalidPlanError: a transient cluster setting forbids what is needed, or the default would
+            reach indices that it is not for.
         StageUnavailableError: the cluster gets no answer from the service; says why.
     """
     name = name or pipeline_name(plan.alias)
     url = service_url.rstrip("/")
+    connectors = search_pipelines.plan_connectors(plan, service_url=url, token=token)
     service_access.refuse_overridden(client, service_url=url)
+    index = planned_index(client, plan) if default else ""
+    if default:
+        covering.refuse_default(client, plan, index=index, name=name, with_others=with_others)
     _tidy(client, name)
     before = state.load_pipeline(client, name)
+    new = AppliedPipeline(
+        name=name,
+        plan_id=plan.plan_id,
+        service_url=url,
+        default_of=dict(before.default_of) if before else {},
+        quiet_log=quiet_log,
+        token_hash=search_pipelines.token_hash(token, plan_id=plan.plan_id),
+    )
     with ExitStack() as undo:
-        if before is not None and _is_current(client, before, plan, service_url=url):
-            applied = before
-            state.save_plan(client, plan)
-            service_access.fit_settings(client)
+        if before is not None and _is_current(client, before, new, plan=plan):
+            applied = _healed(client, before, new, plan=plan, undo=undo)
             if check:
-                remote_models.wait_until_answered(client, applied.models[0], service_url=url)
+                _ask_service(client, applied, plan=plan)
         else:
-            new = AppliedPipeline(
-                name=name,
-                plan_id=plan.plan_id,
-                service_url=url,
-                default_of=dict(before.default_of) if before else {},
+            applied = _build(
+                client,
+                new,
+                plan=plan,
+                connectors=connectors,
+                before=before,
+                check=check,
+                undo=undo,
             )
-            applied = _build(client, new, plan=plan, before=before, check=check, undo=undo)
         if default:
-            applied = default_pipelines.make_default(client, applied, alias=plan.alias, undo=undo)
+            applied = default_pipelines.make_default(client, applied, index=index, undo=undo)
         undo.pop_all()
     # The pipeline stands: what is left of the old one can be deleted by the next call, too.
     undo_quietly(_tidy, client, name)
     return applied
 
 
+def default_notes(client: OpenSearch, plan: FunnelPlan, *, applied: AppliedPipeline) -> list[str]:
+    """Say what clients may notice of a pipeline that is the default of an index: one line each.
+
+    Args:
+        client: the cluster.
+        plan: what the pipeline runs.
+        applied: the pipeline.
+    """
+    return list(
+        dict.fromkeys(
+            note
+            for index in client.indices.get_settings(index=plan.alias)
+            if index in applied.default_of
+            for note in covering.default_notes(client, plan, index=index, name=applied.name)
+        )
+    )
+
+
+def _actions(plan: FunnelPlan) -> tuple[str, ...]:
+    """Return what a plan's models are asked for, in the order in which they are recorded."""
+    return tuple(search_pipelines.plan_connectors(plan, service_url="http://unused"))
+
+
+def _body(plan: FunnelPlan, *, models: Mapping[str, str]) -> dict[str, Any]:
+    return search_pipelines.funnel_pipeline(
+        plan,
+        rewrite_model=models["rewrite"],
+        rank_model=models.get("rank"),
+        embed_model=models.get("embed"),
+    )
+
+
 def _is_current(
-    client: OpenSearch, applied: AppliedPipeline, plan: FunnelPlan, *, service_url: str
+    client: OpenSearch, applied: AppliedPipeline, new: AppliedPipeline, *, plan: FunnelPlan
 ) -> bool:
     """Say whether all that a plan needs is there, as applying it again would make it."""
-    if applied.plan_id != plan.plan_id or applied.service_url != service_url:
+    if any(
+        getattr(applied, name) != getattr(new, name)
+        for name in ("plan_id", "service_url", "token_hash")
+    ):
         return False
-    body = search_pipelines.funnel_pipeline(
-        plan,
-        rewrite_model=applied.models[0],
-        rank_model=applied.models[1] if plan.rerank.enabled else None,
-    )
-    if default_pipelines.pipeline_body(client, applied.name) != body:
+    models = dict(zip(_actions(plan), applied.models, strict=True))
+    if default_pipelines.pipeline_body(client, applied.name) != _body(plan, models=models):
         return False
     return all(remote_models.is_usable(client, model_id) for model_id in applied.models)
+
+
+def _healed(
+    client: OpenSearch,
+    before: AppliedPipeline,
+    new: AppliedPipeline,
+    *,
+    plan: FunnelPlan,
+    undo: ExitStack,
+) -> AppliedPipeline:
+    """Put back what a pipeline that stands needs around it."""
+    state.save_plan(client, plan)
+    applied = replace(before, quiet_log=new.quiet_log)
+    if applied != before:
+        undo.callback(undo_quietly, service_access.fit_settings, client)
+        undo.callback(undo_quietly, state.save_pipeline, client, before)
+        state.save_pipeline(client, applied)
+    service_access.fit_settings(client)
+    return applied
+
+
+def _ask_service(client: OpenSearch, applied: AppliedPipeline, *, plan: FunnelPlan) -> None:
+    """Wait until the service answers the engine, for each of the models that it must not miss."""
+    models = dict(zip(_actions(plan), applied.models, strict=True))
+    url = applied.service_url
+    remote_models.wait_until_answered(client, models["rewrite"], service_url=url)
+    if "embed" in models:
+        # Without a vector the engine fails the search, where without a score it goes on.
+        remote_models.ask_for_vector(client, models["embed"], service_url=url)
 
 
 def _build(  # noqa: PLR0913 - the parts of one call
@@ -192,6 +242,7 @@ def _build(  # noqa: PLR0913 - the parts of one call
     new: AppliedPipeline,
     *,
     plan: FunnelPlan,
+    connectors: Mapping[str, dict[str, Any]],
     before: AppliedPipeline | None,
     check: bool,
     undo: ExitStack,
@@ -202,13 +253,14 @@ def _build(  # noqa: PLR0913 - the parts of one call
         service_url=new.service_url,
         plan_ids=(new.plan_id, *([before.plan_id] if before else [])),
         connectors=before.connectors if before else (),
+        quiet_log=new.quiet_log,
     )
     undo.callback(undo_quietly, _tidy, client, new.name)
     state.save_unfinished(client, unfinished)
     state.save_plan(client, plan)
     service_access.fit_settings(client)
     models: dict[str, str] = {}
-    for action, connector in _connectors(plan, service_url=new.service_url).items():
+    for action, connector in connectors.items():
         connector_id = remote_models.create_connector(client, connector)
         undo.callback(undo_quietly, remote_models.delete_connector, client, connector_id)
         new = replace(new, connectors=(*new.connectors, connector_id))
@@ -218,16 +270,13 @@ def _build(  # noqa: PLR0913 - the parts of one call
         models[action] = remote_models.create_model(client, connector, connector_id=connector_id)
     new = replace(new, models=tuple(models.values()))
     if check:
-        remote_models.wait_until_answered(client, models["rewrite"], service_url=new.service_url)
-    body = search_pipelines.funnel_pipeline(
-        plan, rewrite_model=models["rewrite"], rank_model=models.get("rank")
-    )
+        _ask_service(client, new, plan=plan)
     there = default_pipelines.pipeline_body(client, new.name)
     if there is None:
         undo.callback(undo_quietly, default_pipelines.delete_pipeline, client, new)
     else:
         undo.callback(undo_quietly, _put_pipeline, client, new.name, there)
-    _put_pipeline(client, new.name, body)
+    _put_pipeline(client, new.name, _body(plan, models=models))
     if before is None:
         undo.callback(undo_quietly, state.forget_pipeline, client, new.name)
     else:
@@ -253,7 +302,7 @@ def _tidy(client: OpenSearch, name: str) -> None:
         if applied is None or connector_id not in applied.connectors:
             remote_models.delete_connector(client, connector_id)
     for plan_id in left.plan_ids:
-        for action in ("rewrite", "rank"):
+        for action in search_pipelines.ACTIONS:
             models = search_pipelines.connector_name(plan_id, action=action)
             remote_models.delete_groups(client, models)
     state.forget_unfinished(client, name)
@@ -267,24 +316,23 @@ def _is_ours(body: dict[str, Any] | None) -> bool:
     return body is not None and body.get("description", "").startswith("opensearch-funnel ")
 
 
-def _connectors(plan: FunnelPlan, *, service_url: str) -> dict[str, dict[str, Any]]:
-    connectors = {"rewrite": search_pipelines.rewrite_connector(plan, service_url=service_url)}
-    if plan.rerank.enabled:
-        connectors["rank"] = search_pipelines.rank_connector(plan, service_url=service_url)
-    return connectors
-
-
 def remove_pipeline(client: OpenSearch, name: str) -> AppliedPipeline:
     """Undo everything that applying a pipeline did, or that an interrupted apply left.
 
     Raises:
-        InvalidPlanError: no pipeline of that name was applied by this project.
+        InvalidPlanError: no pipeline of that name was applied by this project, or a template
+            names it: an index that is made from that one later would fail every search.
     """
     _tidy(client, name)
     applied = state.load_pipeline(client, name)
     if applied is None:
         known = ", ".join(p.name for p in state.list_pipelines(client)) or "none"
         raise InvalidPlanError(f"no pipeline {name!r} was applied here; applied: {known}")
+    if named := templates_naming(client, name):
+        raise InvalidPlanError(
+            f"{named[0]} names {name} as the default pipeline, and an index made from it would "
+            "fail every search: take index.search.default_pipeline out of it, and remove again"
+        )
     default_pipelines.delete_pipeline(client, applied)
     state.save_unfinished(
         client,
@@ -304,7 +352,7 @@ def show_pipelines(client: OpenSearch) -> list[dict[str, Any]]:
     """Return what is applied to a cluster, each with its plan and its body."""
     return [
         {
-            **asdict(applied),
+            **applied.described(),
             "plan": state.load_plan(client, applied.plan_id).to_dict(),
             "body": default_pipelines.pipeline_body(client, applied.name),
         }

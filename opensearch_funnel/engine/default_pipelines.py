@@ -36,22 +36,21 @@ def pipeline_body(client: OpenSearch, name: str) -> dict[str, Any] | None:
 
 
 def make_default(
-    client: OpenSearch, applied: AppliedPipeline, *, alias: str, undo: ExitStack
+    client: OpenSearch, applied: AppliedPipeline, *, index: str, undo: ExitStack
 ) -> AppliedPipeline:
-    """Make a pipeline the default of every index behind an alias, remembering what was.
+    """Make a pipeline the default of an index, remembering what was.
 
     Args:
         client: the cluster.
         applied: the pipeline.
-        alias: an alias or an index.
+        index: a concrete index.
         undo: gets the steps that take this back.
 
     Returns:
         The pipeline's record, as it is stored now.
     """
-    now = _defaults(client)
-    behind = client.indices.get_settings(index=alias)
-    taken = {index: now.get(index, "") for index in behind if now.get(index) != applied.name}
+    now = default_pipelines_of(client)
+    taken = {index: now.get(index, "")} if now.get(index) != applied.name else {}
     kept = {i: was for i, was in applied.default_of.items() if now.get(i) == applied.name}
     result = replace(applied, default_of={**kept, **taken})
     if result == applied:
@@ -60,9 +59,9 @@ def make_default(
     undo.callback(undo_quietly, state.save_pipeline, client, applied)
     state.save_pipeline(client, result)
     _bypass(client, applied, indices=taken, undo=undo)
-    for index, was in taken.items():
-        undo.callback(undo_quietly, _set_default, client, index, was)
-        _set_default(client, index, applied.name)
+    for one, was in taken.items():
+        undo.callback(undo_quietly, _set_default, client, one, was)
+        _set_default(client, one, applied.name)
     return result
 
 
@@ -72,7 +71,7 @@ def delete_pipeline(client: OpenSearch, applied: AppliedPipeline) -> None:
     Indices that were made a copy of (a clone, a restored snapshot) name it too, though nobody
     recorded them. What was the default before comes back only if it still exists.
     """
-    for index, name in _defaults(client).items():
+    for index, name in default_pipelines_of(client).items():
         if name == applied.name:
             was = applied.default_of.get(index, "")
             gone = was == applied.name or (
@@ -105,7 +104,7 @@ def _bypass(
             state.save_pipeline(client, replace(other, default_of=default_of))
 
 
-def _defaults(client: OpenSearch) -> dict[str, str]:
+def default_pipelines_of(client: OpenSearch) -> dict[str, str]:
     """Return the default pipeline of every index that names one, closed and hidden ones too."""
     found = client.indices.get_settings(
         index="_all",

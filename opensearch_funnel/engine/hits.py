@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opensearch_funnel.core.ranking import Candidate, Query, Ranking
-from opensearch_funnel.engine.rewriting import MARK
+from opensearch_funnel.engine.allow_list import MARK
 
 RANKED_ABOVE = 1000.0
 """``rank`` gives scores above this, and every fused score lies below it."""

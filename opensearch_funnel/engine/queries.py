@@ -14,6 +14,10 @@ Body = dict[str, Any]
 MAX_TOKEN_WEIGHT = 64.0
 """``neural_sparse`` refuses a query weight outside (0, 64]."""
 MATCH_NONE: Body = {"match_none": {}}
+ENCODED: Body = {"exists": {"field": "funnel.id"}}
+"""Matches the documents that were encoded. On an index that does not know the field, the engine
+turns it, and every query that requires it, into one that matches nothing; ``neural_sparse`` alone
+would fail there, and take the hits of that index with it."""
 
 
 def multi_match(text: str, *, fields: Sequence[str] = ("title", "text")) -> Body:
@@ -66,8 +70,25 @@ def dense_query(field: str, vector: Sequence[float], *, k: int) -> Body:
     return {"knn": {field: {"vector": list(vector), "k": k, "ignore_unmapped": True}}}
 
 
+def neural_query(field: str, text: str, *, k: int) -> Body:
+    """Return the ``k`` nearest documents to a text whose vector the engine asks for.
+
+    The model is not named: ``neural_query_enricher`` of the search pipeline fills it in.
+
+    Example:
+        >>> neural_query("v", "fox", k=2)
+        {'neural': {'v': {'query_text': 'fox', 'k': 2}}}
+    """
+    return {"neural": {field: {"query_text": text, "k": k}}}
+
+
 def leg_queries(
-    plan: FunnelPlan, *, text: str, bm25: Mapping[str, Any], models: PlanModels
+    plan: FunnelPlan,
+    *,
+    text: str,
+    bm25: Mapping[str, Any],
+    models: PlanModels,
+    in_pipeline: bool = False,
 ) -> dict[LegName, Body]:
     """Return the query of each active leg of a plan, in the plan's order.
 
@@ -76,6 +97,8 @@ def leg_queries(
         text: what was searched; encoded here for the sparse and the dense leg.
         bm25: the query of the lexical leg, as the client wrote it.
         models: the encoders of the other legs.
+        in_pipeline: the query goes through the plan's own search pipeline, which alone knows the
+            model of a ``neural`` query.
     """
     legs: dict[LegName, Body] = {}
     for leg in plan.active_legs:
@@ -84,6 +107,8 @@ def leg_queries(
         elif leg == "sparse" and models.sparse is not None:
             weights = models.sparse.encode_query(text)
             legs[leg] = sparse_query(plan.sparse_field, weights, limit=plan.sparse.query_terms)
+        elif leg == "dense" and in_pipeline and _asked_by_engine(plan, text):
+            legs[leg] = neural_query(plan.dense_field, text, k=plan.depth)
         elif leg == "dense" and models.dense is not None:
             vector = models.dense.encode_query(text)
             legs[leg] = dense_query(plan.dense_field, vector.tolist(), k=plan.depth)
@@ -92,31 +117,46 @@ def leg_queries(
     return legs
 
 
-def hybrid(legs: Mapping[LegName, Body], *, depth: int) -> Body:
+def _asked_by_engine(plan: FunnelPlan, text: str) -> bool:
+    """Say whether the engine gets the vector itself; it takes ``${`` for its own placeholder."""
+    return plan.dense.native_neural and "${" not in text
+
+
+def hybrid(
+    legs: Mapping[LegName, Body], *, depth: int, holds: Mapping[str, Any] | None = None
+) -> Body:
     """Return one hybrid query over named legs.
 
     ``pagination_depth`` is always set: without it a leg is as deep as the page is long, and
     the fused scores depend on ``size``.
 
+    Args:
+        legs: the query of each leg.
+        depth: hits of each leg, on each shard.
+        holds: what every hit has to match, whatever leg finds it.
+
     Example:
         >>> hybrid({"bm25": {"match": {"t": "x"}}}, depth=50)["hybrid"]["pagination_depth"]
         50
     """
-    return {
-        "hybrid": {
-            "queries": [named(query, name=leg) for leg, query in legs.items()],
-            "pagination_depth": depth,
-        }
-    }
+    queries = [named(query, name=leg, encoded=leg != "bm25") for leg, query in legs.items()]
+    constraint = {} if holds is None else {"filter": dict(holds)}
+    return {"hybrid": {"queries": queries, "pagination_depth": depth, **constraint}}
 
 
-def named(query: Mapping[str, Any], *, name: str) -> Body:
+def named(query: Mapping[str, Any], *, name: str, encoded: bool = False) -> Body:
     """Give a query a name that shows up in a hit's ``matched_queries``.
 
     The query is wrapped, not edited: a client's own name inside it stays.
+
+    Args:
+        query: the query.
+        name: its name.
+        encoded: it is in a field of the funnel: indices without one have no hits for it.
 
     Example:
         >>> named({"match_all": {}}, name="all")
         {'bool': {'must': [{'match_all': {}}], '_name': 'all'}}
     """
-    return {"bool": {"must": [dict(query)], "_name": name}}
+    required: Body = {"filter": [ENCODED]} if encoded else {}
+    return {"bool": {"must": [dict(query)], **required, "_name": name}}

@@ -10,7 +10,12 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError, StageUnavailableError
+from opensearch_funnel.core.errors import (
+    EngineDeniedError,
+    EngineError,
+    EngineUnreachableError,
+    StageUnavailableError,
+)
 
 ML = "/_plugins/_ml"
 
@@ -124,6 +129,7 @@ def wait_until_answered(client: OpenSearch, model_id: str, *, service_url: str) 
         except EngineError as error:
             if error.status is None:
                 raise
+            _refuse_wrong_token(error, service_url=service_url)
             reason = str(error)
         loading = 'is loading"' in reason
         patience = _LOADING_TIMEOUT_S if loading else _ANSWER_TIMEOUT_S
@@ -134,6 +140,45 @@ def wait_until_answered(client: OpenSearch, model_id: str, *, service_url: str) 
                 "apply with --no-check"
             )
         time.sleep(_ANSWER_POLL_S)
+
+
+def ask_for_vector(client: OpenSearch, model_id: str, *, service_url: str) -> int:
+    """Ask the service for the vector of a text through the engine, once.
+
+    Args:
+        client: the cluster.
+        model_id: the model of ``/embed``.
+        service_url: where the cluster looks for the service; for the message only.
+
+    Returns:
+        How many numbers the vector has.
+
+    Raises:
+        StageUnavailableError: there was none.
+    """
+    try:
+        answer = client.transport.perform_request(
+            "POST",
+            f"{ML}/_predict/text_embedding/{model_id}",
+            body={"text_docs": ["fox"], "return_number": True},
+        )
+        return len(answer["inference_results"][0]["output"][0]["data"])
+    except EngineUnreachableError:
+        raise
+    except (EngineError, LookupError, TypeError) as error:
+        raise StageUnavailableError(
+            f"the cluster gets no vector from {service_url} ({error}): is funnel serve of this "
+            "version? or leave dense.native_neural out of the plan"
+        ) from error
+
+
+def _refuse_wrong_token(error: EngineError, *, service_url: str) -> None:
+    """Give up at once where the service wants another token: waiting does not help."""
+    if isinstance(error, EngineDeniedError) and "remote service" in str(error):
+        raise StageUnavailableError(
+            f"the service at {service_url} refuses the token: set FUNNEL_SERVICE_TOKEN here to "
+            "the one that it was started with"
+        ) from error
 
 
 def _has_body(answer: dict[str, Any]) -> bool:

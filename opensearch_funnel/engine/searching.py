@@ -12,6 +12,8 @@ from opensearch_funnel.engine.queries import Body, hybrid
 from opensearch_funnel.engine.search_pipelines import fusion_pipeline
 
 Response = dict[str, Any]
+MAX_RESULT_WINDOW = 10_000
+"""How many hits an index returns at most, unless it was given another limit."""
 NO_PIPELINE = "_none"
 """Keeps every search pipeline away from a request."""
 
@@ -65,6 +67,40 @@ def search_fused(
         "search_pipeline": fusion_pipeline(plan),
     }
     return _search(client, plan.alias, body=body, pipeline=None)
+
+
+def fused_ids(  # noqa: PLR0913 - the parts of one search
+    client: OpenSearch,
+    plan: FunnelPlan,
+    *,
+    legs: Mapping[LegName, Body],
+    holds: Mapping[str, Any] | None,
+    post_filter: Mapping[str, Any] | None = None,
+    timeout_s: float | None = None,
+) -> list[str]:
+    """Return the ids of all hits of the fused list, best first.
+
+    Args:
+        client: the cluster.
+        plan: says how deep the legs are and how they are fused.
+        legs: the query of each leg.
+        holds: what every hit has to match.
+        post_filter: the client's own.
+        timeout_s: when to give up.
+    """
+    body: Body = {
+        "query": hybrid(legs, depth=plan.depth, holds=holds),
+        "size": MAX_RESULT_WINDOW,
+        "_source": False,
+        "search_pipeline": fusion_pipeline(plan),
+    }
+    if post_filter is not None:
+        body["post_filter"] = dict(post_filter)
+    params: dict[str, Any] = {"filter_path": "hits.hits._id"}
+    if timeout_s is not None:
+        params["request_timeout"] = timeout_s
+    response = client.search(index=plan.alias, body=body, params=params)
+    return [str(hit["_id"]) for hit in response.get("hits", {}).get("hits", ())]
 
 
 def _search(

@@ -1,4 +1,4 @@
-"""The cluster settings that let it call the services of its pipelines, and no other address.
+"""The cluster settings that pipelines need: which addresses the cluster may call, and its log.
 
 See https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/connectors/.
 """
@@ -19,6 +19,13 @@ from opensearch_funnel.engine.state import ServiceAccess
 
 TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
 PRIVATE_IP = "plugins.ml_commons.connector.private_ip_enabled"
+LOG_LEVEL = "logger.org.opensearch.search.pipeline.Pipeline"
+"""Its logger writes 28 lines of WARN for every untouched request: ``rerank`` finds no query.
+Why a stage failed is logged elsewhere, by ml-commons and by the service."""
+_QUIET = "ERROR"
+
+Settings = dict[str, dict[str, Any]]
+"""The cluster's settings: transient, persistent and defaults, by their full names."""
 
 
 def refuse_overridden(client: OpenSearch, *, service_url: str) -> None:
@@ -43,8 +50,10 @@ def fit_settings(client: OpenSearch) -> None:
     """Make the cluster's settings fit the services that its pipelines call now.
 
     Only what is needed: one anchored pattern for each service is added to those that are trusted
-    already, and private addresses are on as long as a service has one. What held before is kept
-    in the state until the last pipeline has gone; what somebody else changes meanwhile stays.
+    already, private addresses are on as long as a service has one, and the logger of search
+    pipelines is quiet as long as a pipeline wants that and nobody else has set its level. What
+    held before is kept in the state until the last pipeline has gone; what somebody else changes
+    meanwhile stays.
     """
     urls = state.service_urls(client)
     found = _settings(client)
@@ -66,14 +75,9 @@ def fit_settings(client: OpenSearch) -> None:
     if wanted != trusted:
         were_defaults = wanted == list(access.trusted) and not access.trusted_was_set
         changes[TRUSTED] = None if were_defaults else wanted
-    private = _is_true(persistent.get(PRIVATE_IP, defaults.get(PRIVATE_IP)))
-    needed = any(is_private(url) for url in urls)
-    if needed and not private:
-        changes[PRIVATE_IP] = True
-        access = replace(access, private_ip_enabled=True)
-    elif private and not needed and access.private_ip_enabled:
-        changes[PRIVATE_IP] = access.private_ip
-        access = replace(access, private_ip_enabled=False)
+    private = any(is_private(url) for url in urls)
+    access = _fit_private(access, needed=private, found=found, changes=changes)
+    access = _fit_log(access, quiet=state.wants_quiet_log(client), found=found, changes=changes)
     # Stored first: a crash between the two leaves a record that knows what to take back.
     if urls:
         state.save_access(client, replace(access, patterns=tuple(added)))
@@ -81,6 +85,35 @@ def fit_settings(client: OpenSearch) -> None:
         client.cluster.put_settings(body={"persistent": changes})
     if not urls:
         state.forget_access(client)
+
+
+def _fit_private(
+    access: ServiceAccess, *, needed: bool, found: Settings, changes: dict[str, Any]
+) -> ServiceAccess:
+    """Switch private addresses on, or back to what they were; writes into ``changes``."""
+    persistent = found["persistent"]
+    private = _is_true(persistent.get(PRIVATE_IP, found["defaults"].get(PRIVATE_IP)))
+    if needed and not private:
+        changes[PRIVATE_IP] = True
+        return replace(access, private_ip_enabled=True)
+    if private and not needed and access.private_ip_enabled:
+        changes[PRIVATE_IP] = access.private_ip
+        return replace(access, private_ip_enabled=False)
+    return access
+
+
+def _fit_log(
+    access: ServiceAccess, *, quiet: bool, found: Settings, changes: dict[str, Any]
+) -> ServiceAccess:
+    """Set the level of the logger, or take it back; writes into ``changes``."""
+    if quiet and not _level_is_set(found):
+        changes[LOG_LEVEL] = _QUIET
+        return replace(access, log_quieted=True)
+    if access.log_quieted and not quiet:
+        if found["persistent"].get(LOG_LEVEL) == _QUIET:
+            changes[LOG_LEVEL] = None
+        return replace(access, log_quieted=False)
+    return access
 
 
 def is_private(service_url: str) -> bool:
@@ -98,8 +131,18 @@ def is_private(service_url: str) -> bool:
         return "." not in host
 
 
-def _settings(client: OpenSearch) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = client.cluster.get_settings(
+def _level_is_set(found: Settings) -> bool:
+    """Say whether a level of the logger, or of one above it, was set: by us or by anybody."""
+    return any(
+        f"{LOG_LEVEL}.".startswith(f"{name}.")
+        for kind in ("transient", "persistent", "defaults")
+        for name in found[kind]
+        if name.startswith("logger.org")
+    )
+
+
+def _settings(client: OpenSearch) -> Settings:
+    found: Settings = client.cluster.get_settings(
         params={"include_defaults": "true", "flat_settings": "true"}
     )
     return found

@@ -27,9 +27,12 @@ class AppliedPipeline:
         plan_id: the plan that it runs.
         service_url: where the cluster reaches the service, without a slash at the end.
         connectors: ids of its connectors.
-        models: ids of its remote models, in the order of the connectors: rewrite, then rank.
+        models: ids of its remote models, in the order of the connectors: rewrite, then rank, then
+            embed, as far as its plan has them.
         default_of: concrete indices whose default pipeline it is, each with what was the
             default before (empty where nothing was set, ``_none`` where that was).
+        quiet_log: whether the engine keeps what its requests ignore out of its log.
+        token_hash: of the token that its connectors carry; empty where they carry none.
     """
 
     name: str
@@ -38,6 +41,20 @@ class AppliedPipeline:
     connectors: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     default_of: dict[str, str] = field(default_factory=dict)
+    quiet_log: bool = False
+    token_hash: str = ""
+
+    def described(self) -> dict[str, Any]:
+        """Return what may be shown to everyone: whether there is a token, and nothing of it.
+
+        Example:
+            >>> one = AppliedPipeline(name="p", plan_id="p.0a", service_url="http://s")
+            >>> one.described()["has_token"]
+            False
+        """
+        plain = asdict(self)
+        plain["has_token"] = bool(plain.pop("token_hash"))
+        return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +66,14 @@ class Unfinished:
         service_url: the service that has to be reachable until that is done.
         plan_ids: plans that may be left over.
         connectors: ids of connectors that may be left over; those of the applied pipeline are not.
+        quiet_log: whether the pipeline that is being applied wants the engine's log quiet.
     """
 
     name: str
     service_url: str
     plan_ids: tuple[str, ...]
     connectors: tuple[str, ...] = ()
+    quiet_log: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +86,7 @@ class ServiceAccess:
         private_ip: what was set for private addresses before; ``None`` for nothing.
         patterns: the address patterns that were added.
         private_ip_enabled: whether private addresses were switched on.
+        log_quieted: whether the level of the engine's logger of search pipelines was set.
     """
 
     trusted: tuple[str, ...]
@@ -74,6 +94,7 @@ class ServiceAccess:
     private_ip: str | None
     patterns: tuple[str, ...] = ()
     private_ip_enabled: bool = False
+    log_quieted: bool = False
 
 
 def save_plan(client: OpenSearch, plan: FunnelPlan) -> None:
@@ -150,6 +171,12 @@ def service_urls(client: OpenSearch) -> set[str]:
     """Return the services that some pipeline calls, or is about to."""
     applied = {one.service_url for one in list_pipelines(client)}
     return applied | {one.service_url for one in _list_unfinished(client)}
+
+
+def wants_quiet_log(client: OpenSearch) -> bool:
+    """Say whether some pipeline, or one that is being applied, wants the engine's log quiet."""
+    applied = any(one.quiet_log for one in list_pipelines(client))
+    return applied or any(one.quiet_log for one in _list_unfinished(client))
 
 
 def save_access(client: OpenSearch, access: ServiceAccess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
@@ -12,17 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import httpx2
 import orjson
-import uvicorn
-from fastapi import FastAPI
 
 from opensearch_funnel.core.errors import InputError, StageUnavailableError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn import Server
 
 logger = logging.getLogger(__name__)
 
@@ -30,24 +34,28 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.05
 _BACKLOG = 2048
+_PR_SET_PDEATHSIG = 1
+_UNAVAILABLE = 503
 # A line of the log that ``funnel serve`` writes: day, time, level, logger, message.
 _WARNING = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) \S+ (?P<message>.*)")
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, guarded: bool = False) -> socket.socket:
     """Open the service's socket.
 
     Args:
-        host: a loopback address.
+        host: a loopback address; any other one only where the service is guarded.
         port: 0 for a free one.
+        guarded: whether the service asks its callers for a token.
 
     Raises:
         InputError: the address is not loopback, or is in use.
     """
-    if not _is_loopback(host):
+    if not guarded and not _is_loopback(host):
         raise InputError(
-            f"{host} is reachable from outside and the service has no authentication: "
-            "listen on 127.0.0.1 and put an authenticating proxy before it"
+            f"{host} is reachable from outside and the service has no authentication without a "
+            "token: set FUNNEL_SERVICE_TOKEN, which every caller then has to show, or listen on "
+            "127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -61,6 +69,14 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or take "
             "another --port"
         ) from error
+    return sock
+
+
+def listen_at(path: Path) -> socket.socket:
+    """Open a worker's socket, which only its supervisor knows."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(str(path))
+    sock.listen(_BACKLOG)
     return sock
 
 
@@ -78,13 +94,15 @@ def address(sock: socket.socket) -> str:
 
 
 def run(app: FastAPI, sock: socket.socket, *, until_eof: int | None = None) -> None:
-    """Answer on a socket until SIGINT, SIGTERM or SIGHUP; requests in flight are finished.
+    """Answer on a socket until SIGINT or SIGTERM; requests in flight are finished.
 
     Args:
         app: the application.
         sock: a listening socket.
         until_eof: a file descriptor; the service also ends when nothing more comes from it.
     """
+    import uvicorn
+
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -95,33 +113,19 @@ def run(app: FastAPI, sock: socket.socket, *, until_eof: int | None = None) -> N
     server = uvicorn.Server(config)
     if until_eof is not None:
         threading.Thread(target=_stop_at_eof, args=(server, until_eof), daemon=True).start()
-    with _ended_by_hangup(server):
-        server.run(sockets=[sock])
+    server.run(sockets=[sock])
 
 
-@contextmanager
-def _ended_by_hangup(server: uvicorn.Server) -> Iterator[None]:
-    """Treat SIGHUP as uvicorn treats the other signals: end in order, then pass it on."""
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
-        yield
-        return
-    received: list[int] = []
+def end_with_parent() -> None:
+    """Let the kernel kill this process when its parent dies, even while it is stopped.
 
-    def end(number: int, _frame: object) -> None:
-        received.append(number)
-        server.should_exit = True
-
-    before = signal.signal(hangup, end)
-    try:
-        yield
-    finally:
-        signal.signal(hangup, before)
-    if received:
-        signal.raise_signal(hangup)
+    Only Linux can; elsewhere a worker ends when it reads the end of its standard input.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _stop_at_eof(server: uvicorn.Server, descriptor: int) -> None:
+def _stop_at_eof(server: Server, descriptor: int) -> None:
     while os.read(descriptor, 1024):
         pass
     server.should_exit = True
@@ -138,8 +142,8 @@ def background_service(*, env: Mapping[str, str] | None = None) -> Iterator[str]
         env: settings for the service (``FUNNEL_URL`` and the like), on top of this process's.
 
     Returns:
-        A context manager whose value is the service's URL. The service answers from then on,
-        and loads plans as they are asked for.
+        A context manager whose value is the service's URL. The service's worker answers from
+        then on, and loads plans as they are asked for.
 
     Raises:
         StageUnavailableError: it did not start; says what it printed last.
@@ -165,7 +169,9 @@ def background_service(*, env: Mapping[str, str] | None = None) -> Iterator[str]
             start_new_session=True,
         )
         try:
-            yield _announced_url(child, log)
+            url = _announced_url(child, log)
+            _wait_for_the_worker(url, child, log)
+            yield url
         finally:
             _stop(child)
             for warning in last_warnings(_lines(log)):
@@ -176,10 +182,25 @@ def _announced_url(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
     assert child.stdout is not None  # noqa: S101 - PIPE was asked for
     announced = child.stdout.readline()
     if not announced:
-        child.wait(STOP_TIMEOUT_S)
-        last = _lines(log)[-1:]
-        raise StageUnavailableError(f"the service did not start: {' '.join(last) or 'no reason'}")
+        raise _not_started(child, log)
     return str(orjson.loads(announced)["url"])
+
+
+def _wait_for_the_worker(url: str, child: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    end = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < end and child.poll() is None:
+        with suppress(httpx2.HTTPError):
+            if httpx2.get(f"{url}/health", timeout=2.0).is_success:
+                return
+        time.sleep(_POLL_S)
+    raise _not_started(child, log)
+
+
+def _not_started(child: subprocess.Popen[bytes], log: IO[bytes]) -> StageUnavailableError:
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(STOP_TIMEOUT_S)
+    last = _lines(log)[-1:]
+    return StageUnavailableError(f"the service did not start: {' '.join(last) or 'no reason'}")
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -215,6 +236,8 @@ def last_warnings(log: Sequence[str], *, most: int = 5) -> list[str]:
 def service_at(url: str) -> dict[str, str] | None:
     """Return what answers at an address: name, version and cluster, or ``None``.
 
+    A service whose worker does not answer, or not yet, is one all the same; ``error`` says why.
+
     Raises:
         StageUnavailableError: it is no address.
     """
@@ -241,6 +264,7 @@ def wait_for_plan(
     """
     end = clock() + timeout_s
     asked = False
+    state = ""
     while clock() < end:
         state = _plan_state(url, plan_id)
         if state == "ready":
@@ -249,12 +273,17 @@ def wait_for_plan(
             raise StageUnavailableError(f"the service cannot run plan {plan_id}: {state}")
         asked = True
         time.sleep(_POLL_S)
-    raise StageUnavailableError(f"the service did not load plan {plan_id} in {timeout_s:.0f} s")
+    raise StageUnavailableError(
+        f"the service did not load plan {plan_id} in {timeout_s:.0f} s: {state}"
+    )
 
 
 def _plan_state(url: str, plan_id: str) -> str:
     try:
         answer = httpx2.get(f"{url.rstrip('/')}/v1/plans/{plan_id}", timeout=10.0)
+        if answer.status_code == _UNAVAILABLE:
+            # The supervisor: its worker starts, or will start again.
+            return str(answer.json()["error"])
         return str(answer.json()["state"])
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise StageUnavailableError(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.plan import LegName
+from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
 from opensearch_funnel.engine.queries import Body, leg_queries
-from opensearch_funnel.engine.rewriting import read_text_search, upgraded_body
+from opensearch_funnel.engine.rewriting import upgraded_body
 from opensearch_funnel.service.plans import ReadyPlan
 
 # The connector of the search pipeline writes exactly this around the client's body.
 _BEFORE = re.compile(r'\s*\{\s*"source"\s*:\s*')
 _AFTER = re.compile(r"\s*\}\s*")
 _DECODER = json.JSONDecoder()
+
+FetchFused = Callable[[TextSearch, Mapping[LegName, Body], Mapping[str, Any] | None], Sequence[str]]
+"""Return the ids of the fused list of a search: from its legs and the client's post_filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +63,37 @@ def read_client_body(request: bytes) -> ClientBody:
     return ClientBody(text=text[before.end() : end], content=content)
 
 
-def rewrite(body: ClientBody, *, ready: ReadyPlan) -> str:
+def rewrite(
+    body: ClientBody, *, ready: ReadyPlan, fetch_fused: FetchFused, request_id: str = ""
+) -> str:
     """Return the body to run instead of a client's, as JSON: upgraded, or to the letter the same.
 
     Args:
         body: the client's request, normalised by the engine.
         ready: the plan and its models.
+        fetch_fused: asks the cluster for the fused list, which a page after the first needs.
+        request_id: under which the service logs what goes wrong with this request.
     """
     plan = ready.plan
     search = read_text_search(body.content, plan=plan)
     if search is None:
         restored = unchanged(body.content)
         return body.text if restored is body.content else json.dumps(restored)
-    legs = leg_queries(plan, text=search.text, bm25=search.query, models=ready.models)
-    return json.dumps(upgraded_body(body.content, search, plan=plan, legs=legs), allow_nan=False)
+    # The fused list that a later page needs is asked for outside the pipeline.
+    legs = leg_queries(
+        plan,
+        text=search.text,
+        bm25=search.query,
+        models=ready.models,
+        in_pipeline=search.start == 0,
+    )
+    fused = None
+    if search.start > 0:
+        fused = fetch_fused(search, legs, body.content.get("post_filter"))
+    upgraded = upgraded_body(
+        body.content, search, plan=plan, legs=legs, fused_ids=fused, request_id=request_id
+    )
+    return json.dumps(upgraded, allow_nan=False)
 
 
 def unchanged(body: Body) -> Body:

@@ -10,9 +10,12 @@ from cachetools import LRUCache
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import StageUnavailableError
-from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.core.text import HASH_LENGTH, encoded_text
+from opensearch_funnel.engine.allow_list import TextSearch
+from opensearch_funnel.engine.queries import Body
 from opensearch_funnel.engine.rewriting import KEY_FIELDS
+from opensearch_funnel.engine.searching import fused_ids
 
 CACHED_TEXTS = 100_000
 """How many texts a service keeps: about 100 MB of abstracts."""
@@ -57,6 +60,27 @@ class IndexTexts:
         if len(complete) != len(keys):
             raise StageUnavailableError("a hit is no longer in the index")
         return complete
+
+    def fused_list(
+        self,
+        plan: FunnelPlan,
+        search: TextSearch,
+        legs: Mapping[LegName, Body],
+        post_filter: Mapping[str, Any] | None,
+    ) -> list[str]:
+        """Return the ids of a search's fused list, best first.
+
+        Raises:
+            EngineError: the cluster did not answer within the plan's deadline, or refused.
+        """
+        return fused_ids(
+            self._client,
+            plan,
+            legs=legs,
+            holds=search.filter,
+            post_filter=post_filter,
+            timeout_s=plan.deadlines.rewrite_ms / _MILLISECONDS,
+        )
 
     def _from_index(self, plan: FunnelPlan, keys: Sequence[str]) -> dict[str, str]:
         response = self._client.search(

@@ -261,13 +261,10 @@ def test_by_query_jobs_and_reindex_touch_exactly_what_they_should(
     "body",
     [
         {"query": {"match_all": {}}},
-        {**FOX, "aggs": {"words": {"value_count": {"field": "_id"}}}},
         {**FOX, "sort": [{"_id": "asc"}]},
-        {**FOX, "from": 1, "size": 2},
         {**FOX, "min_score": 0.1},
-        {**FOX, "track_total_hits": True},
         {**FOX, "size": 0},
-        {"query": {"bool": {"must": [FOX["query"]], "filter": [{"match": {"text": "red"}}]}}},
+        {"query": {"bool": {"filter": [FOX["query"], {"match": {"text": "red"}}]}}},
     ],
 )
 def test_what_is_not_upgraded_is_answered_as_without_the_pipeline(
@@ -279,6 +276,18 @@ def test_what_is_not_upgraded_is_answered_as_without_the_pipeline(
     for response in (with_pipeline, plain):
         response.pop("took")
     assert with_pipeline == plain
+
+
+def test_what_the_funnel_asks_for_itself_is_not_in_the_answer(
+    client: OpenSearch, index: str, url: str
+) -> None:
+    asked = {**FOX, "docvalue_fields": ["_id"], "fields": ["text"]}
+    with applied(client, plan_for(client, index), url=url):
+        plain, more = search(client, index, FOX), search(client, index, asked)
+    assert not degraded(plain)
+    assert all("fields" not in hit for hit in plain["hits"]["hits"])
+    assert all("funnel" not in hit["_source"] for hit in plain["hits"]["hits"])
+    assert all(hit["fields"].keys() == {"_id", "text"} for hit in more["hits"]["hits"])
 
 
 def test_a_changed_document_is_reranked_by_its_new_text(

@@ -1,5 +1,7 @@
-"""What is upgraded, what is not, and what the upgraded request says."""
+"""What the upgraded request says."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,117 +9,26 @@ import pytest
 
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
+from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
 from opensearch_funnel.engine.queries import leg_queries, sparse_query
-from opensearch_funnel.engine.rewriting import (
-    TextSearch,
-    read_rank_context,
-    read_text_search,
-    upgraded_body,
-)
+from opensearch_funnel.engine.rewriting import RankContext, upgraded_body
 from opensearch_funnel.testing import WordVector, WordWeights
 
 FIELDS = ("text", "title")
 PLAN = FunnelPlan(alias="films", searched_fields=FIELDS)
+RERANKED = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
 MATCH = {"match": {"text": {"query": "red fox", "operator": "OR"}}}
+LISTED = [f"d{place}" for place in range(300)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"query": MATCH},
-        {"query": MATCH, "size": 25, "_source": ["title"], "highlight": {"fields": {"text": {}}}},
-        {"query": {"multi_match": {"query": "red fox", "fields": ["title", "text"]}}},
-        {"query": {"match": {"text": "red fox"}}, "from": 0, "timeout": "1s"},
-        {"query": {"multi_match": {"query": "red fox", "fields": ["title^2.0", "text^1.0"]}}},
-    ],
-)
-def test_a_plain_text_search_is_read(body: dict[str, Any]) -> None:
-    search = read_text_search(body, plan=PLAN)
-    assert search is not None
-    assert search.text == "red fox"
-    assert search.size == body.get("size", 10)
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {"sort": [{"_doc": {"order": "asc"}}]},
-        {"sort": ["_score"]},
-        {"seq_no_primary_term": True},
-        {"version": False},
-        {"size": 0},
-        {"size": 201},
-        {"from": 10},
-        {"search_after": [1]},
-        {"slice": {"id": 0, "max": 2}},
-        {"pit": {"id": "x"}},
-        {"collapse": {"field": "f"}},
-        {"rescore": {}},
-        {"min_score": 1},
-        {"profile": True},
-        {"explain": True},
-        {"terminate_after": 1},
-        {"aggregations": {"a": {"terms": {"field": "f"}}}},
-        {"track_total_hits": True},
-        {"track_total_hits": -1},
-        {"track_total_hits": 2**31 - 1},
-        {"post_filter": {"term": {"f": 1}}},
-        {"ext": {"query_context": {"query_text": "q"}}},
-        {"suggest": {}},
-        {"track_scores": True},
-        {"indices_boost": [{"a": 1}]},
-        {"something_new": 1},
-    ],
-)
-def test_whatever_else_is_asked_for_passes_untouched(extra: dict[str, Any]) -> None:
-    assert read_text_search({"query": MATCH}, plan=PLAN) is not None
-    assert read_text_search({"query": MATCH, **extra}, plan=PLAN) is None
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        None,
-        {},
-        {"match_all": {}},
-        {"term": {"f": "x"}},
-        {"hybrid": {"queries": [MATCH]}},
-        {"match": {"text": {"query": "  "}}},
-        {"match": {"year": {"query": 1999}}},
-        {"match": {"_id": {"query": "red fox"}}},
-        {"match": {"status": {"query": "active"}}},
-        {"match": {"text": {"query": "red fox", "operator": "AND"}}},
-        {"match": {"text": {"query": "red fox", "minimum_should_match": "2"}}},
-        {"match": {"text": {"query": "red fox", "fuzziness": "AUTO"}}},
-        {"match": {"text": {"query": "red fox", "zero_terms_query": "ALL"}}},
-        {"multi_match": {"query": "red fox", "fields": ["text"], "type": "phrase"}},
-        {"multi_match": {"query": "red fox", "fields": ["text", "status^2.0"]}},
-        {"multi_match": {"query": "red fox", "fields": ["te*"]}},
-        {"multi_match": {"query": "red fox", "fields": []}},
-        {"multi_match": {"query": "red fox"}},
-        {"match": {}},
-        {"match": MATCH, "term": {}},
-        {"bool": {"must": [MATCH]}},
-        {"function_score": {"query": MATCH}},
-        "fox",
-    ],
-)
-def test_a_query_that_is_no_plain_text_passes_untouched(query: object) -> None:
-    assert read_text_search({"query": query}, plan=PLAN) is None
-
-
-def test_a_query_that_would_break_the_clause_limit_passes_untouched() -> None:
-    words = " ".join(f"word{i}" for i in range(600))
-    body = {"query": {"multi_match": {"query": words, "fields": ["title", "text"]}}}
-    assert read_text_search(body, plan=PLAN) is None
-
-
-def upgrade(body: dict[str, Any], *, plan: FunnelPlan) -> dict[str, Any]:
+def upgrade(
+    body: dict[str, Any], *, plan: FunnelPlan, fused: Sequence[str] | None = None
+) -> dict[str, Any]:
     search = read_text_search(body, plan=plan)
     assert search is not None
     models = PlanModels(sparse=WordWeights(), dense=WordVector(dimension=2))
     legs = leg_queries(plan, text=search.text, bm25=search.query, models=models)
-    return upgraded_body(body, search, plan=plan, legs=legs)
+    return upgraded_body(body, search, plan=plan, legs=legs, fused_ids=fused, request_id="r1")
 
 
 def test_the_upgraded_body_is_exactly_this() -> None:
@@ -144,6 +55,7 @@ def test_the_upgraded_body_is_exactly_this() -> None:
                                     }
                                 }
                             ],
+                            "filter": [{"exists": {"field": "funnel.id"}}],
                             "_name": "sparse",
                         }
                     },
@@ -160,6 +72,7 @@ def test_the_upgraded_body_is_exactly_this() -> None:
                                     }
                                 }
                             ],
+                            "filter": [{"exists": {"field": "funnel.id"}}],
                             "_name": "dense",
                         }
                     },
@@ -169,27 +82,101 @@ def test_the_upgraded_body_is_exactly_this() -> None:
         "aggregations": {
             "_funnel": {
                 "filter": {"match_none": {}},
-                "meta": {"plan": plan.plan_id, "rank": False},
+                "meta": {"plan": plan.plan_id, "rank": False, "request": "r1"},
             }
         },
     }
 
 
+def context_of(body: dict[str, Any]) -> RankContext:
+    text = body["ext"]["rerank"]["query_context"]["query_text"]
+    assert "red fox" not in text
+    return RankContext.read(json.loads(text))
+
+
 def test_reranking_asks_for_keys_and_a_window_and_sends_the_query_along() -> None:
-    plan = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
-    body = upgrade({"query": MATCH, "docvalue_fields": [{"field": "year"}]}, plan=plan)
+    body = upgrade({"query": MATCH, "docvalue_fields": [{"field": "year"}]}, plan=RERANKED)
     assert body["size"] == 50
     assert [f["field"] for f in body["docvalue_fields"]] == ["year", "funnel.id", "funnel.hash"]
-    context = body["ext"]["rerank"]["query_context"]["query_text"]
-    assert "red fox" not in context
-    import json
-
-    assert read_rank_context(json.loads(context)) == "red fox"
+    assert context_of(body) == RankContext("red fox", start=0, size=10, request_id="r1")
 
 
 def test_a_page_larger_than_the_window_keeps_its_size() -> None:
-    plan = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
-    assert upgrade({"query": MATCH, "size": 120}, plan=plan)["size"] == 120
+    assert upgrade({"query": MATCH, "size": 120}, plan=RERANKED)["size"] == 120
+
+
+def test_a_page_inside_the_window_is_cut_out_by_rank() -> None:
+    body = upgrade({"query": MATCH, "from": 20}, plan=RERANKED, fused=LISTED)
+    assert (body["from"], body["size"]) == (0, 50)
+    assert "hybrid" in body["query"]
+    assert context_of(body) == RankContext("red fox", start=20, size=10, request_id="r1")
+    assert body["aggregations"]["_funnel"]["meta"]["rank"] is True
+
+
+def test_a_page_behind_the_window_is_an_ordinary_query_of_pinned_hits() -> None:
+    body = upgrade({"query": MATCH, "from": 60, "size": 2}, plan=RERANKED, fused=LISTED)
+    assert (body["from"], body["size"]) == (60, 2)
+    assert "ext" not in body
+    assert "docvalue_fields" not in body
+    assert body["aggregations"]["_funnel"]["meta"]["rank"] is False
+    pins = [pin["constant_score"] for pin in body["query"]["bool"]["should"]]
+    assert [pin["filter"]["ids"]["values"] for pin in pins] == [
+        LISTED[:60],
+        ["d60"],
+        ["d61"],
+        LISTED[62:],
+    ]
+    boosts = [pin["boost"] for pin in pins]
+    assert boosts == sorted(boosts, reverse=True)
+
+
+@pytest.mark.parametrize(("start", "listed"), [(20, 23), (10, 15), (300, 300), (600, 300)])
+def test_the_short_last_page_and_what_is_behind_the_list_are_never_padded(
+    start: int, listed: int
+) -> None:
+    body = upgrade({"query": MATCH, "from": start}, plan=RERANKED, fused=LISTED[:listed])
+    assert body["from"] == start
+    assert "bool" in body["query"]
+
+
+def test_without_a_reranker_every_later_page_is_pinned() -> None:
+    body = upgrade({"query": MATCH, "from": 10}, plan=PLAN, fused=LISTED)
+    assert "bool" in body["query"]
+
+
+def test_what_is_required_holds_for_every_leg() -> None:
+    old = {"range": {"year": {"lt": 1960}}}
+    seen = {"term": {"seen": True}}
+    query = {"bool": {"must": [MATCH], "filter": [old], "must_not": [seen]}}
+    body = upgrade({"query": query}, plan=PLAN)
+    assert body["query"]["hybrid"]["filter"] == {"bool": {"filter": [old], "must_not": [seen]}}
+    assert body["query"]["hybrid"]["queries"][0]["bool"]["must"] == [query]
+    later = upgrade({"query": query, "from": 10}, plan=PLAN, fused=LISTED)
+    found = later["query"]["bool"]["must"][0]["bool"]
+    assert found["filter"] == [{"bool": {"filter": [old], "must_not": [seen]}}]
+    assert [leg["bool"]["_name"] for leg in found["should"]] == ["bm25", "sparse", "dense"]
+
+
+def test_a_request_that_counts_keeps_the_set_of_its_own_query() -> None:
+    counted = {"a": {"terms": {"field": "f"}}}
+    body = upgrade({"query": MATCH, "aggregations": counted}, plan=PLAN)
+    assert body["query"]["hybrid"]["filter"] == MATCH
+    assert body["aggregations"].keys() == {"a", "_funnel"}
+    later = upgrade({"query": MATCH, "aggregations": counted, "from": 10}, plan=PLAN, fused=LISTED)
+    found = later["query"]["bool"]["must"][0]["bool"]
+    assert [leg["bool"]["_name"] for leg in found["should"]] == ["bm25"]
+
+
+def test_a_sort_by_score_and_the_name_of_the_pipeline_are_left_out() -> None:
+    by_score = [{"_score": {"order": "desc"}}]
+    body = upgrade({"query": MATCH, "sort": by_score, "search_pipeline": "funnel-x"}, plan=PLAN)
+    assert "sort" not in body
+    assert "search_pipeline" not in body
+
+
+def test_reranking_needs_a_total_where_the_client_asked_for_none() -> None:
+    assert upgrade({"query": MATCH, "track_total_hits": -1}, plan=RERANKED)["track_total_hits"] == 1
+    assert upgrade({"query": MATCH, "track_total_hits": -1}, plan=PLAN)["track_total_hits"] == -1
 
 
 def test_without_a_trace_no_aggregation_is_added() -> None:
@@ -210,10 +197,6 @@ def test_an_empty_set_of_terms_becomes_a_leg_that_matches_nothing() -> None:
     search = TextSearch(text="?", query=MATCH, size=10)
     queries = upgraded_body({}, search, plan=plan, legs=legs)["query"]["hybrid"]["queries"]
     assert queries[1]["bool"]["must"] == [{"match_none": {}}]
-
-
-def test_a_plan_that_is_not_bound_to_an_index_upgrades_nothing() -> None:
-    assert read_text_search({"query": MATCH}, plan=FunnelPlan(alias="films")) is None
 
 
 def test_weights_that_round_to_nothing_are_left_out() -> None:

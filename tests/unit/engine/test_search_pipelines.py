@@ -41,6 +41,8 @@ def test_the_pipeline_with_a_reranker() -> None:
             }
         },
         {"truncate_hits": {"ignore_failure": True}},
+        {"split": {"ignore_failure": True, "field": "funnel.id", "separator": "(?s).+"}},
+        {"split": {"ignore_failure": True, "field": "funnel.hash", "separator": "(?s).+"}},
     ]
 
 

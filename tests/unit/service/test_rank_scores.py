@@ -1,5 +1,6 @@
 """The scores that the service returns: readable by the engine, and in the right order."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -9,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensearch_funnel.core.blending import blended
-from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.errors import InputError, StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.core.text import text_hash
-from opensearch_funnel.engine.rewriting import rank_context
+from opensearch_funnel.engine.rewriting import RankContext
 from opensearch_funnel.service.plans import ReadyPlan
 from opensearch_funnel.service.rank import page_scores, rank
-from opensearch_funnel.testing import OverlapScorer
+from opensearch_funnel.testing import DownScorer, OverlapScorer
 
 PLAN = FunnelPlan(alias="films", rerank=Reranking(enabled=True, depth=2))
 READY = ReadyPlan(PLAN, PlanModels(reranker=OverlapScorer()))
@@ -26,20 +27,22 @@ READY = ReadyPlan(PLAN, PlanModels(reranker=OverlapScorer()))
     st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=60),
     st.integers(0, 200),
     st.floats(0, 1),
+    st.data(),
 )
 def test_any_scores_become_a_page_in_the_order_of_the_reranker(
-    scores: list[float], beyond: int, share: float
+    scores: list[float], beyond: int, share: float, data: st.DataObject
 ) -> None:
     mixed = blended(scores, share=share)
-    page = page_scores(mixed, hits=len(scores) + beyond)
-    ranked, rest = page[: len(scores)], page[len(scores) :]
-    by_page = sorted(range(len(scores)), key=lambda i: -ranked[i])
-    assert by_page == list(np.argsort(-mixed, kind="stable"))
-    assert all(1000 < s < 2000 for s in ranked)
-    ordered = sorted(ranked, reverse=True)
-    assert all(a - b >= 0.00099 for a, b in pairwise(ordered))
-    assert all(0 < s < 1 for s in rest)
-    assert rest == sorted(rest, reverse=True)
+    best_first = [int(place) for place in np.argsort(-mixed, kind="stable")]
+    order = [*best_first, *range(len(scores), len(scores) + beyond)]
+    start = data.draw(st.integers(0, len(scores) - 1))
+    page = page_scores(order, shares=[float(mixed[place]) for place in best_first], start=start)
+    by_page = sorted(range(len(order)), key=lambda place: -page[place])
+    assert by_page == [*order[start:], *order[:start]]
+    ranked = [page[place] for place in best_first[start:]]
+    assert all(1000 < score < 2000 for score in ranked)
+    assert all(a - b >= 0.00099 for a, b in pairwise(ranked))
+    assert all(0 < page[place] < 1 for place in [*best_first[:start], *order[len(scores) :]])
     for text in orjson.dumps(page).decode().strip("[]").split(","):
         # What the engine casts to a Java Double: a point, and no more digits than fit.
         assert "." in text
@@ -55,24 +58,68 @@ def key(doc_id: str) -> str:
     return doc_id + text_hash(doc_id)
 
 
-def request(*keys: str) -> dict[str, object]:
-    context = orjson.loads(rank_context(PLAN.plan_id, text="red fox"))
-    return {"plan": context, "documents": list(keys)}
+def request(*keys: str, start: int = 0, size: int = 10) -> dict[str, object]:
+    context = RankContext("red fox", start=start, size=size).as_text(PLAN.plan_id)
+    return {"plan": orjson.loads(context), "documents": list(keys)}
+
+
+TEXTS = {key("a"): "a blue whale", key("b"): "a red fox", key("c"): "a red fox too"}
+
+
+def fetch(keys: Sequence[str]) -> list[str]:
+    return [TEXTS[k] for k in keys]
 
 
 def test_only_the_window_is_scored_and_the_rest_follows() -> None:
-    texts = {key("a"): "a blue whale", key("b"): "a red fox", key("c"): "a red fox too"}
     asked: list[str] = []
 
-    def fetch(keys: object) -> list[str]:
-        assert isinstance(keys, list)
+    def fetch_noted(keys: Sequence[str]) -> list[str]:
         asked.extend(keys)
-        return [texts[k] for k in keys]
+        return fetch(keys)
 
-    scores = rank(request(*texts), ready=READY, fetch_texts=fetch)
+    scores = rank(request(*TEXTS, size=3), ready=READY, fetch_texts=fetch_noted)
     assert asked == [key("a"), key("b")]
     assert scores[1] > scores[0] > 1000
     assert scores[2] < 1
+
+
+def test_the_second_page_of_the_window_comes_first_there() -> None:
+    first, second = (
+        rank(request(*TEXTS, start=start, size=1), ready=READY, fetch_texts=fetch)
+        for start in (0, 1)
+    )
+    assert max(first) == first[1] > 1000, "b is best"
+    assert max(second) == second[0] > 1000, "a is next in the window"
+    assert min(second) == second[1], "and what page 1 showed comes last"
+
+
+def test_a_cascade_scores_all_with_the_first_model_and_the_best_with_the_second() -> None:
+    asked: list[list[str]] = []
+
+    class Longest:
+        def score(self, query: str, texts: Sequence[str]) -> list[float]:
+            del query
+            asked.append(list(texts))
+            return [float(len(text)) for text in texts]
+
+    plan = FunnelPlan(alias="films", rerank=Reranking(enabled=True, depth=3, keep=2))
+    models = PlanModels(first_reranker=Longest(), reranker=OverlapScorer())
+    scores = rank(request(*TEXTS), ready=ReadyPlan(plan, models), fetch_texts=fetch)
+    assert asked == [["a blue whale", "a red fox", "a red fox too"]]
+    assert scores[2] > scores[0] > scores[1] > 1000, "b was not among the two that were kept"
+
+    broken = ReadyPlan(plan, PlanModels(first_reranker=Longest(), reranker=DownScorer()))
+    scores = rank(request(*TEXTS), ready=broken, fetch_texts=fetch)
+    assert 1 > scores[2] > scores[0] > scores[1], "the first model's order, marked as incomplete"
+
+    broken = ReadyPlan(plan, PlanModels(first_reranker=DownScorer(), reranker=OverlapScorer()))
+    with pytest.raises(StageUnavailableError, match="no answer"):
+        rank(request(*TEXTS), ready=broken, fetch_texts=fetch)
+
+
+def test_a_context_that_is_none_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="rank context"):
+        rank({"plan": {"q": "x"}, "documents": list(TEXTS)}, ready=READY, fetch_texts=fetch)
 
 
 @pytest.mark.parametrize("keys", [("",), (key("a"), key("a")), (text_hash("x"),)])

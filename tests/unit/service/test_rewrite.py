@@ -18,10 +18,13 @@ from opensearch_funnel.testing import WordVector, WordWeights
 PLAN = FunnelPlan.from_dict({"alias": "films", "searched_fields": ["title", "text"]})
 READY = ReadyPlan(PLAN, PlanModels(sparse=WordWeights(), dense=WordVector()))
 BIG = 2**70 + 1
+LISTED = {2: ["a", "b", "c"]}
+"""The fused list of the only page that is asked for here: the one from 2."""
 
 
 def answer(source: str) -> str:
-    return rewrite(read_client_body(f'{{"source": {source}}}'.encode()), ready=READY)
+    body = read_client_body(f'{{"source": {source}}}'.encode())
+    return rewrite(body, ready=READY, fetch_fused=lambda search, _legs, _post: LISTED[search.start])
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,17 @@ def test_an_upgraded_body_keeps_every_digit_of_what_stays() -> None:
     upgraded = json.loads(answer(source))
     assert "hybrid" in upgraded["query"]
     assert upgraded["fields"][0]["x"] == BIG
+
+
+def test_only_a_later_page_asks_for_the_fused_list() -> None:
+    query = {"match": {"text": "fox"}}
+    assert "hybrid" in json.loads(answer(json.dumps({"query": query})))["query"]
+    later = json.loads(answer(json.dumps({"query": query, "from": 2, "size": 1})))
+    pinned = later["query"]["bool"]["should"]
+    assert [pin["constant_score"]["filter"]["ids"]["values"] for pin in pinned] == [
+        ["a", "b"],
+        ["c"],
+    ]
 
 
 def test_a_rerank_context_of_the_client_is_wrapped_again_and_keeps_its_digits() -> None:

@@ -1,0 +1,157 @@
+"""Which requests are upgraded: the allow-list.
+
+The default pipeline of an index runs on **every** request to it, also on the searches inside
+``_delete_by_query``, ``_update_by_query`` and ``_reindex``, where a wider query destroys data.
+So only a request that is surely a search for a person is upgraded, and a request with anything
+that is not on the list passes through as it came. ``docs/pipeline.md`` has the list as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.engine.text_queries import (
+    Body,
+    Fields,
+    clause_count,
+    read_text_query,
+)
+
+DEFAULT_SIZE = 10
+MARK = "_funnel"
+MAX_CLAUSES = 900
+"""Clauses of everything together: the engine fails the whole search at 1,024."""
+MAX_LATER_PAGE = 400
+"""The longest page after the first: each of its hits is a clause (``paging``)."""
+
+# Everything else is untouched: a sort, a cursor (search_after, pit, slice), a second opinion
+# (rescore, collapse, min_score), a look inside (explain, profile, version, seq_no_primary_term:
+# the searches of by-query jobs and inside collapse carry those), suggest, script_fields, ext, …
+_KEYS = frozenset(
+    {
+        "query",
+        "from",
+        "size",
+        "timeout",
+        "_source",
+        "fields",
+        "docvalue_fields",
+        "highlight",
+        "aggregations",
+        "post_filter",
+        "track_total_hits",
+        "include_named_queries_score",
+        "search_pipeline",
+        "sort",
+    }
+)
+_DEFAULT_TOTALS = 10_000
+_BY_SCORE: tuple[Any, ...] = ("_score", {"_score": {"order": "desc"}}, {"_score": "desc"})
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """A request that may be upgraded.
+
+    Attributes:
+        text: what the user typed.
+        query: the client's own query; it becomes the lexical leg.
+        size: how many hits the client wants.
+        start: how many hits of the pages before it leaves out.
+        same_set: whether only documents that the client's query finds may come.
+        filter: what holds for every leg; ``None`` for nothing.
+    """
+
+    text: str
+    query: Mapping[str, Any]
+    size: int
+    start: int = 0
+    same_set: bool = False
+    filter: Body | None = None
+
+
+def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch | None:
+    """Read a search body as a search for a person, or say that it is none.
+
+    Args:
+        body: the request as the pipeline hands it over: normalised by the engine.
+        plan: the plan that would upgrade it; it names the fields of type ``text``, and a page
+            longer than its depth is not upgraded.
+
+    Returns:
+        ``None`` for everything that must pass through as it came.
+
+    Example:
+        >>> plan = FunnelPlan(alias="films", searched_fields=("title", "text"))
+        >>> read_text_search({"query": {"match": {"text": {"query": "fox"}}}}, plan=plan).text
+        'fox'
+        >>> look_up = {"query": {"match": {"_id": {"query": "fox"}}}}
+        >>> read_text_search(look_up, plan=plan) is None
+        True
+        >>> by_query_job = {"query": {"match": {"text": {"query": "fox"}}}, "sort": ["_doc"]}
+        >>> read_text_search(by_query_job, plan=plan) is None
+        True
+    """
+    size, start = body.get("size", DEFAULT_SIZE), body.get("from", 0)
+    if (
+        not body.keys() <= _KEYS
+        or not _is_whole(size)
+        or not _is_whole(start)
+        or not 0 < size <= plan.depth
+        or start < 0
+        or (start > 0 and size > MAX_LATER_PAGE)
+        or any(key not in _BY_SCORE for key in body.get("sort") or ())
+        or MARK in (body.get("aggregations") or {})
+    ):
+        return None
+    fields = Fields(text=frozenset(plan.searched_fields), count=plan.mapped_fields)
+    query = body.get("query")
+    found = read_text_query(query, fields=fields)
+    if found is None or not isinstance(query, Mapping):
+        return None
+    same_set = found.narrows or _keeps_the_set(body, plan=plan)
+    if same_set and "bm25" not in plan.active_legs:
+        # Without the lexical leg the client's own hits could not all come.
+        return None
+    holds = dict(query) if same_set else _constraint(found.required, found.excluded)
+    clauses = (
+        clause_count(query, fields=fields)
+        + plan.sparse.query_terms
+        + len(plan.active_legs) * (clause_count(holds, fields=fields) if holds else 0)
+        + (size if start > 0 else 0)
+    )
+    if clauses > MAX_CLAUSES:
+        return None
+    return TextSearch(found.text, query, size, start=start, same_set=same_set, filter=holds)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _keeps_the_set(body: Mapping[str, Any], *, plan: FunnelPlan) -> bool:
+    """Say whether a request counts the hits of its own query, by itself or by the plan."""
+    if plan.matching != "auto":
+        return plan.matching == "same_set"
+    return bool(body.get("aggregations")) or _counts_exactly(body.get("track_total_hits"))
+
+
+def _counts_exactly(track_total_hits: Any) -> bool:
+    """Say whether a client wants totals beyond what everybody gets by default.
+
+    The engine writes true as the largest int, and false, which asks for no total, as -1.
+    """
+    if isinstance(track_total_hits, bool):
+        return track_total_hits
+    return isinstance(track_total_hits, int) and track_total_hits > _DEFAULT_TOTALS
+
+
+def _constraint(
+    required: tuple[Mapping[str, Any], ...], excluded: tuple[Mapping[str, Any], ...]
+) -> Body | None:
+    conditions = {"filter": list(required), "must_not": list(excluded)}
+    given = {name: queries for name, queries in conditions.items() if queries}
+    return {"bool": given} if given else None

@@ -1,0 +1,179 @@
+"""What a default pipeline meets besides its own index: wider aliases, filters, other defaults.
+
+A search through an alias runs a default pipeline on **all** indices behind it, if only one of
+them names one and the others name none; if they name different ones, it runs none at all, and
+says nothing. Where one has ``_none``, the hashes of their names decide. All executed on 3.6.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.core.errors import InvalidPlanError
+from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.engine.binding import slot_of
+from opensearch_funnel.engine.default_pipelines import default_pipelines_of
+
+NO_PIPELINE = "_none"
+SCROLL_NOTE = (
+    "a scroll in score order answers 400 through a default pipeline: such clients use "
+    "search_pipeline=_none"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """An alias through which an index is searched.
+
+    Attributes:
+        name: the alias.
+        others: the indices behind it besides the plan's, with the default pipeline of each
+            (empty where it has none).
+        strangers: those of ``others`` whose funnel fields hold what other models made.
+        filtered: whether it shows only a part of the index.
+    """
+
+    name: str
+    others: Mapping[str, str]
+    strangers: tuple[str, ...] = ()
+    filtered: bool = False
+
+    def may_run(self, pipeline: str) -> bool:
+        """Say whether a search through the alias can run the pipeline of the plan's index.
+
+        Example:
+            >>> Alias(name="all", others={"news": ""}).may_run("funnel-films")
+            True
+            >>> Alias(name="all", others={"news": "theirs"}).may_run("funnel-films")
+            False
+        """
+        return all(theirs in {"", NO_PIPELINE, pipeline} for theirs in self.others.values())
+
+
+def aliases_of(client: OpenSearch, plan: FunnelPlan, *, index: str) -> list[Alias]:
+    """Read through which aliases a plan's index is searched, and what else is behind them.
+
+    Args:
+        client: the cluster.
+        plan: says which slot holds whose vectors.
+        index: the concrete index of the plan.
+
+    Returns:
+        The aliases of that index, by name.
+    """
+    every = client.indices.get_alias(params={"expand_wildcards": "all"})
+    defaults = default_pipelines_of(client)
+    behind: dict[str, dict[str, str]] = {name: {} for name in every[index]["aliases"]}
+    for other, found in every.items():
+        for name in found["aliases"]:
+            if name in behind and other != index:
+                behind[name][other] = defaults.get(other, "")
+    others = sorted({other for names in behind.values() for other in names})
+    mappings = client.indices.get_mapping(index=",".join(others)) if others else {}
+    strange = {other for other, found in mappings.items() if _is_strange(found["mappings"], plan)}
+    return [
+        Alias(
+            name=name,
+            others=dict(sorted(names.items())),
+            strangers=tuple(sorted(strange.intersection(names))),
+            filtered="filter" in every[index]["aliases"][name],
+        )
+        for name, names in sorted(behind.items())
+    ]
+
+
+def _is_strange(mapping: Mapping[str, Any], plan: FunnelPlan) -> bool:
+    """Say whether a slot was filled by models that the plan's queries are not for."""
+    encoded = slot_of(mapping, plan.slot)
+    wanted = {"sparse": plan.sparse.fingerprint, "dense": plan.dense.fingerprint}
+    return any(
+        leg in plan.active_legs and leg in encoded and encoded[leg]["fingerprint"] != fingerprint
+        for leg, fingerprint in wanted.items()
+    )
+
+
+def refuse_default(
+    client: OpenSearch, plan: FunnelPlan, *, index: str, name: str, with_others: bool
+) -> None:
+    """Refuse to make a pipeline the default of an index where that reaches other indices.
+
+    Args:
+        client: the cluster.
+        plan: what the pipeline runs.
+        index: the concrete index of the plan.
+        name: of the pipeline.
+        with_others: whether searches of others that the funnel does not know may go through it.
+
+    Raises:
+        InvalidPlanError: names the alias, the other indices and the ways out.
+    """
+    opt_in = f"leave --default out and let clients opt in (search_pipeline={name})"
+    for alias in aliases_of(client, plan, index=index):
+        if not alias.others or not alias.may_run(name):
+            continue
+        if alias.strangers:
+            raise InvalidPlanError(
+                f"alias {alias.name} also covers {', '.join(alias.strangers)}, whose slot "
+                f"{plan.slot!r} was filled by other models, and its searches there would compare "
+                f"what cannot be compared: fill another slot, or {opt_in}"
+            )
+        if not with_others:
+            raise InvalidPlanError(
+                f"alias {alias.name} also covers {', '.join(alias.others)}, so the default would "
+                "run on its searches, too, which find documents there by their words alone and "
+                f"are not reranked: allow that (--with-others), or {opt_in}"
+            )
+
+
+def default_notes(client: OpenSearch, plan: FunnelPlan, *, index: str, name: str) -> list[str]:
+    """Say what clients of an index may notice now that a pipeline is its default.
+
+    Args:
+        client: the cluster.
+        plan: what the pipeline runs.
+        index: the concrete index of the plan.
+        name: of the pipeline.
+
+    Returns:
+        One line each.
+    """
+    notes = [SCROLL_NOTE]
+    for alias in aliases_of(client, plan, index=index):
+        if alias.others:
+            notes.append(_note_on_others(alias, name=name))
+        if alias.filtered and alias.name == plan.alias:
+            notes.append(
+                f"the plan's alias {alias.name} has a filter, and what it hides is not "
+                f"reranked in a search of {index} itself: apply the plan to the index"
+            )
+        elif alias.filtered:
+            notes.append(
+                f"alias {alias.name} has a filter: pages after the first may come short there, "
+                "because hits are counted on the whole index"
+            )
+    return notes
+
+
+def _note_on_others(alias: Alias, *, name: str) -> str:
+    theirs = [f"{i} ({p})" for i, p in alias.others.items() if p not in {"", name}]
+    if not alias.may_run(name):
+        return (
+            f"searches through alias {alias.name} run no search pipeline at all: it also covers "
+            f"{', '.join(theirs)}, and where defaults differ the engine takes none; such clients "
+            f"name one (search_pipeline={name})"
+        )
+    if theirs:
+        return (
+            f"searches through alias {alias.name} may run the pipeline or none: it also covers "
+            f"{', '.join(theirs)}, and the engine goes by the order of names in its memory; such "
+            f"clients say which (search_pipeline={name}, or _none)"
+        )
+    return (
+        f"searches through alias {alias.name} find documents of {', '.join(alias.others)} by their "
+        "words alone; pages with such hits are not reranked and marked as degraded, and later ones "
+        "may repeat or miss a hit"
+    )

@@ -1,0 +1,93 @@
+"""Pages of one order: what is on page n, so that no hit is repeated and none is lost.
+
+The order of a search is: the reranked hits, the rest of the fused list, and behind it whatever
+else matches, in the order of the client's own query. The first page, and every page inside the
+reranked window, is cut out by ``rank``. A later page cannot be: the engine has the fused list
+alone, and fails a ``from`` beyond its end. So a later page is an ordinary query that puts the
+hits of the fused list first, one by one, and everything else behind (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opensearch_funnel.core.plan import LegName
+from opensearch_funnel.engine.queries import ENCODED, Body, named
+
+# Scores of a later page; all below 1,000, and its hits a whole 1 apart. A BM25 score, which
+# orders what is behind the list, is a thousandth of itself.
+_BEFORE, _FIRST, _AFTER, _REST = 900.0, 800.0, 300.0, 0.001
+
+
+def reranked_window(hits: int, *, size: int, depth: int) -> int:
+    """Return how many of the fused hits are reranked together.
+
+    Whole pages, so that no page mixes reranked hits with hits that come short of a page; the
+    one page of a search that has less than a page of hits; and as many as the depth allows on
+    a page that is longer than the depth.
+
+    Args:
+        hits: of the fused list.
+        size: hits on a page.
+        depth: the plan's limit.
+
+    Example:
+        >>> reranked_window(1000, size=10, depth=50), reranked_window(23, size=10, depth=50)
+        (50, 20)
+        >>> reranked_window(7, size=10, depth=50), reranked_window(1000, size=80, depth=50)
+        (7, 50)
+    """
+    if hits < size or size > depth:
+        return min(hits, depth)
+    return min(hits, depth) // size * size
+
+
+def later_page(
+    fused_ids: Sequence[str],
+    *,
+    legs: Mapping[LegName, Body],
+    start: int,
+    size: int,
+    holds: Mapping[str, Any] | None,
+    same_set: bool,
+) -> Body:
+    """Return the query whose hits from ``start`` on are a page behind the reranked window.
+
+    Args:
+        fused_ids: every hit of the fused list, best first.
+        legs: the queries that made it; ``bm25`` is the client's own.
+        start: of the page.
+        size: of the page.
+        holds: what every hit has to match.
+        same_set: whether only what the client's own query finds may come.
+
+    Example:
+        >>> query = later_page(["a", "b"], legs={"bm25": {"match_all": {}}}, start=1, size=1,
+        ...                    holds=None, same_set=True)
+        >>> [pin["constant_score"]["boost"] for pin in query["bool"]["should"]]
+        [900.0, 800.0]
+    """
+    matching: list[Body] = []
+    for leg, query in legs.items():
+        if leg == "bm25":
+            matching.append(named(query, name=leg))
+        elif not same_set:
+            # Such a leg says what matches; its scores are on a scale of their own.
+            matching.append({"bool": {"filter": [query, ENCODED], "_name": leg}})
+    found: Body = {"should": matching, "minimum_should_match": 1, "boost": _REST}
+    if holds is not None and not same_set:
+        found["filter"] = [dict(holds)]
+    page = fused_ids[start : start + size]
+    pins = [
+        _pinned(fused_ids[:start], boost=_BEFORE),
+        *(_pinned([doc_id], boost=_FIRST - place) for place, doc_id in enumerate(page)),
+        _pinned(fused_ids[start + size :], boost=_AFTER),
+    ]
+    return {"bool": {"must": [{"bool": found}], "should": [pin for pin in pins if pin]}}
+
+
+def _pinned(ids: Sequence[str], *, boost: float) -> Body:
+    if not ids:
+        return {}
+    return {"constant_score": {"filter": {"ids": {"values": list(ids)}}, "boost": boost}}

@@ -1,0 +1,167 @@
+"""What every group of routes shares: JSON in, JSON out, and a request that ends early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request, Response
+
+from opensearch_funnel.core.errors import (
+    EngineError,
+    FunnelError,
+    InputError,
+    StageUnavailableError,
+)
+from opensearch_funnel.service.exchange import Cause, current_exchange, note_refused
+from opensearch_funnel.service.forms import RETRY_AFTER_S
+from opensearch_funnel.service.pools import DeadlineError, StageBusyError, StagePool
+
+Result = TypeVar("Result")
+
+_COME_AGAIN = frozenset({429, 503})
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error of this program
+    """A request ends here, with this status and reason.
+
+    Attributes:
+        status: of the answer.
+        cause: one of a fixed set, for the metrics and the log.
+        expected: whether somebody mistyped, which is nothing to warn of.
+    """
+
+    def __init__(
+        self, status: int, reason: str, *, cause: Cause | None = None, expected: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.cause: Cause = cause or _CAUSES.get(status, "failed")
+        self.expected = expected
+
+
+_CAUSES: dict[int, Cause] = {
+    400: "invalid",
+    404: "unknown_route",
+    413: "too_large",
+    429: "busy",
+    503: "unavailable",
+}
+
+
+def refused_for(cause: Cause, reason: str) -> Refused:
+    """Return the refusal of the current request, with the status that its API has for a cause."""
+    return Refused(current_exchange().form.status(cause), reason, cause=cause)
+
+
+async def refusal(request: Request, error: Exception) -> Response:
+    """Answer a request that was refused, and log it: the only place that does."""
+    del request
+    assert isinstance(error, Refused)  # noqa: S101 - it is registered for nothing else
+    cause, status = error.cause, error.status
+    # What nobody planned for is a bug: its origin goes to the log, in the same record.
+    origin = error.__cause__ if cause == "failed" else None
+    note_refused(cause, status=status, detail=str(error), expected=error.expected, origin=origin)
+    form = current_exchange().form
+    answer = json_answer(form.body(str(error), cause, status), status=status)
+    if status in _COME_AGAIN:
+        answer.headers["retry-after"] = str(RETRY_AFTER_S)
+    return answer
+
+
+async def read_json(request: Request) -> Any:
+    """Return what a request's body says.
+
+    Raises:
+        Refused: it is no JSON, nested too deeply, or too large.
+    """
+    body = await request.body()
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise refused_for("invalid", f"the body is not JSON: {error}") from error
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return a request's body, which must be a JSON object.
+
+    Raises:
+        Refused: it is something else.
+    """
+    content = await read_json(request)
+    if not isinstance(content, dict):
+        raise refused_for("invalid", "the body must be a JSON object")
+    return content
+
+
+def field(content: dict[str, Any], name: str, kind: type[Result]) -> Result:
+    """Return a field of a body, which must be there and of this type.
+
+    Raises:
+        Refused: it is not.
+    """
+    value = content.get(name)
+    if not isinstance(value, kind):
+        raise refused_for("invalid", f"{name} is missing, or not a {kind.__name__}")
+    return value
+
+
+async def run_stage(
+    pool: StagePool,
+    work: Callable[[], Result],
+    *,
+    within_ms: int,
+    request: Request | None = None,
+) -> Result:
+    """Run a stage; whatever happens to it becomes an answer.
+
+    Args:
+        pool: where it runs.
+        work: what runs.
+        within_ms: when it is given up, in milliseconds.
+        request: given up, too, when whoever sent this request has gone; its body must have been
+            read.
+
+    Raises:
+        Refused: the stage did not answer in time, or failed.
+    """
+    running = pool.run(work, within_ms=within_ms)
+    try:
+        return await (running if request is None else _unless_gone(request, running))
+    except Refused:
+        raise
+    except StageBusyError as error:
+        raise refused_for("busy", str(error)) from error
+    except DeadlineError as error:
+        raise refused_for("deadline", str(error)) from error
+    except StageUnavailableError as error:
+        raise refused_for("unavailable", str(error)) from error
+    except EngineError as error:
+        raise refused_for("engine", str(error)) from error
+    except InputError as error:
+        raise refused_for("invalid", str(error)) from error
+    except FunnelError as error:
+        raise refused_for("failed", str(error)) from error
+    except Exception as error:
+        raise refused_for("failed", f"{type(error).__name__}: {error}") from error
+
+
+async def _unless_gone(request: Request, running: Any) -> Any:
+    """Wait for a stage while somebody waits for its answer."""
+    stage = asyncio.ensure_future(running)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({stage, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not stage.done():
+            raise refused_for("gone", "the client has gone")
+        return await stage
+    finally:
+        for each in (stage, gone):
+            each.cancel()
+
+
+def json_answer(content: Any, *, status: int = 200) -> Response:
+    """Return an answer of JSON types."""
+    return Response(orjson.dumps(content), status_code=status, media_type="application/json")

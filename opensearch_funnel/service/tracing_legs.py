@@ -1,0 +1,196 @@
+"""Ask the engine again for what a trace needs: each leg alone, and all of them fused.
+
+The answer that a trace is of does not hold this any more: the reranker has overwritten the fused
+scores, and the engine keeps no leg's own order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.core.fusion import FusedHit, LegHit, fused
+from opensearch_funnel.core.models import PlanModels
+from opensearch_funnel.core.plan import FunnelPlan, Fusion, LegName
+from opensearch_funnel.engine.allow_list import TextSearch
+from opensearch_funnel.engine.hits import leg_scores
+from opensearch_funnel.engine.queries import Body, hybrid, leg_queries
+from opensearch_funnel.engine.search_pipelines import fusion_pipeline
+from opensearch_funnel.engine.searching import MAX_RESULT_WINDOW, NO_PIPELINE
+from opensearch_funnel.service.tracing import TextTerm, TokenTerm
+from opensearch_funnel.service.tracing_terms import lexical_terms, sparse_terms
+
+Key = tuple[str, str]
+"""The concrete index of a document, and its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHit:
+    """A document in the engine's fused order.
+
+    Attributes:
+        rank: its place, from 1.
+        score: its fused score.
+        source: the fields that a trace needs.
+    """
+
+    rank: int
+    score: float
+    source: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRuns:
+    """What the engine says of a search, and what this package makes of it.
+
+    Attributes:
+        queries: the query of each leg.
+        candidates: how many documents each leg found, over all shards.
+        engine: the engine's fused order, best first.
+        ours: the same search fused here, with the contribution of each leg.
+    """
+
+    queries: Mapping[LegName, Body]
+    candidates: Mapping[LegName, int]
+    engine: Mapping[Key, EngineHit]
+    ours: Mapping[Key, FusedHit]
+
+
+def run_legs(
+    client: OpenSearch,
+    plan: FunnelPlan,
+    search: TextSearch,
+    *,
+    models: PlanModels,
+    size: int,
+) -> LegRuns:
+    """Run a search's legs, alone and fused.
+
+    Args:
+        client: the cluster.
+        plan: says how deep the legs are and how they are fused.
+        search: what was searched, and what holds for every leg.
+        models: the encoders of the plan.
+        size: how many hits of the fused order to return.
+    """
+    legs = leg_queries(plan, text=search.text, bm25=search.query, models=models)
+    source = [*plan.text_fields, plan.sparse_field]
+    together = _run(client, plan, legs=legs, holds=search.filter, size=size, source=source)
+    # The engine takes the best of every shard, and compares scores over all of them.
+    deep = min(plan.depth * int(together["_shards"]["total"]), MAX_RESULT_WINDOW)
+    by_rank = replace(plan, fusion=Fusion(technique="rrf"))
+    alone: dict[str, list[LegHit]] = {
+        leg: _leg_hits(
+            _run(
+                client,
+                by_rank.with_legs(leg),
+                legs={leg: query},
+                holds=search.filter,
+                size=deep,
+                source=False,
+            ),
+            leg=leg,
+        )
+        for leg, query in legs.items()
+    }
+    order = fused(alone, weights=plan.weights, fusion=plan.fusion)
+    return LegRuns(
+        queries=legs,
+        candidates={leg: len(alone[leg]) for leg in legs},
+        engine={
+            _key(hit): EngineHit(
+                rank=rank, score=float(hit["_score"]), source=hit.get("_source") or {}
+            )
+            for rank, hit in enumerate(together["hits"]["hits"], start=1)
+        },
+        ours={_split(hit.doc_id): hit for hit in order.hits},
+    )
+
+
+def _run(  # noqa: PLR0913 - the parts of one search
+    client: OpenSearch,
+    plan: FunnelPlan,
+    *,
+    legs: Mapping[LegName, Body],
+    holds: Mapping[str, Any] | None,
+    size: int,
+    source: Any,
+) -> dict[str, Any]:
+    body = {
+        "query": hybrid(legs, depth=plan.depth, holds=holds),
+        "size": size,
+        "_source": source,
+        "search_pipeline": fusion_pipeline(plan),
+    }
+    params = {"include_named_queries_score": "true"}
+    response: dict[str, Any] = client.search(index=plan.alias, body=body, params=params)
+    return response
+
+
+def _leg_hits(response: Mapping[str, Any], *, leg: LegName) -> list[LegHit]:
+    """Read the hits of one leg; fused by rank, so that the order is the leg's own.
+
+    A hit's place stands for its number: documents with equal scores fall as they fell here.
+    """
+    return [
+        LegHit(doc_id=_joined(_key(hit)), score=leg_scores(hit)[leg], doc_number=place)
+        for place, hit in enumerate(response["hits"]["hits"])
+    ]
+
+
+def lexical_terms_of(
+    client: OpenSearch, index: str, *, query: Mapping[str, Any], doc_ids: Sequence[str]
+) -> dict[Key, tuple[TextTerm, ...]]:
+    """Ask the engine which terms made the score of documents under a text query.
+
+    Args:
+        client: the cluster.
+        index: an index or alias.
+        query: the text query.
+        doc_ids: the documents; those that the query does not find are left out.
+    """
+    if not doc_ids:
+        return {}
+    body = {
+        "query": {"bool": {"must": [dict(query)], "filter": [{"ids": {"values": list(doc_ids)}}]}},
+        # An alias may hold an id more than once.
+        "size": min(len(doc_ids) * 10, MAX_RESULT_WINDOW),
+        "_source": False,
+        "explain": True,
+        "track_total_hits": False,
+    }
+    params = {"search_pipeline": NO_PIPELINE}
+    response = client.search(index=index, body=body, params=params)
+    return {_key(hit): lexical_terms(hit["_explanation"]) for hit in response["hits"]["hits"]}
+
+
+def sparse_terms_of(
+    query: Mapping[str, Any], source: Mapping[str, Any], *, field: str
+) -> tuple[TokenTerm, ...]:
+    """Return the terms of the sparse leg that matched a document.
+
+    Args:
+        query: the leg's query.
+        source: the document, with the field.
+        field: the field of the leg, such as ``funnel.sparse_a``.
+    """
+    weights = query.get("neural_sparse", {}).get(field, {}).get("query_tokens", {})
+    outer, _, inner = field.partition(".")
+    return sparse_terms(weights, (source.get(outer) or {}).get(inner) or {})
+
+
+def _key(hit: Mapping[str, Any]) -> Key:
+    return (str(hit["_index"]), str(hit["_id"]))
+
+
+def _joined(key: Key) -> str:
+    # The name of an index has no slash.
+    return "/".join(key)
+
+
+def _split(joined: str) -> Key:
+    index, _, doc_id = joined.partition("/")
+    return (index, doc_id)
