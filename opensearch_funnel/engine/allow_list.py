@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.engine.counting import only_count
 from opensearch_funnel.engine.text_queries import (
     Body,
     Fields,
@@ -26,6 +27,8 @@ MAX_CLAUSES = 900
 """Clauses of everything together: the engine fails the whole search at 1,024."""
 MAX_LATER_PAGE = 400
 """The longest page after the first: each of its hits is a clause (``paging``)."""
+MAX_DOCVALUE_FIELDS = 90
+"""The engine refuses more than 100, the funnel's own included."""
 
 # Everything else is untouched: a sort, a cursor (search_after, pit, slice), a second opinion
 # (rescore, collapse, min_score), a look inside (explain, profile, version, seq_no_primary_term:
@@ -105,6 +108,8 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         or (start > 0 and size > MAX_LATER_PAGE)
         or any(key not in _BY_SCORE for key in body.get("sort") or ())
         or MARK in (body.get("aggregations") or {})
+        or not only_count(body.get("aggregations") or {})
+        or len(body.get("docvalue_fields") or ()) > MAX_DOCVALUE_FIELDS
     ):
         return None
     fields = Fields(text=frozenset(plan.searched_fields), count=plan.mapped_fields)

@@ -19,7 +19,7 @@ from opensearch_funnel.engine import (
     service_access,
     state,
 )
-from opensearch_funnel.engine.binding import bound_plan, planned_index
+from opensearch_funnel.engine.binding import bound_plan
 from opensearch_funnel.engine.state import AppliedPipeline, Unfinished
 from opensearch_funnel.engine.templates import templates_naming
 from opensearch_funnel.engine.undoing import undo_quietly
@@ -43,22 +43,6 @@ def pipeline_name(alias: str) -> str:
         'funnel-films'
     """
     return f"funnel-{alias}"
-
-
-def count_fields(properties: Mapping[str, Any]) -> int:
-    """Count all fields that a query without fields may search, those inside objects included.
-
-    Example:
-        >>> count_fields({"title": {"type": "text", "fields": {"raw": {"type": "keyword"}}},
-        ...               "cast": {"properties": {"name": {"type": "text"}}}})
-        3
-    """
-    return sum(
-        ("type" in field and field["type"] not in {"nested", "object"})
-        + count_fields(field.get("properties", {}))
-        + count_fields(field.get("fields", {}))
-        for field in properties.values()
-    )
 
 
 def planned_requests(
@@ -125,9 +109,9 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     url = service_url.rstrip("/")
     connectors = search_pipelines.plan_connectors(plan, service_url=url, token=token)
     service_access.refuse_overridden(client, service_url=url)
-    index = planned_index(client, plan) if default else ""
+    index = ""
     if default:
-        covering.refuse_default(client, plan, index=index, name=name, with_others=with_others)
+        index = covering.default_index(client, plan, name=name, with_others=with_others)
     _tidy(client, name)
     before = state.load_pipeline(client, name)
     new = AppliedPipeline(

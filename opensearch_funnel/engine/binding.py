@@ -32,6 +32,9 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = Fals
     index = encoded_index(mappings, plan, with_others=with_others)
     values = plan.to_dict()
     values["searched_fields"] = _searched_fields(mappings, index=index)
+    values["mapped_fields"] = max(
+        len(_types(mapping.get("properties", {}))) for mapping in mappings.values()
+    )
     slot = slot_of(mappings[index], plan.slot)
     for leg in ("sparse", "dense"):
         if leg not in plan.active_legs:

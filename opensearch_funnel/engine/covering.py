@@ -15,7 +15,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.engine.binding import slot_of
+from opensearch_funnel.engine.binding import planned_index, slot_of
 from opensearch_funnel.engine.default_pipelines import default_pipelines_of
 
 NO_PIPELINE = "_none"
@@ -96,21 +96,23 @@ def _is_strange(mapping: Mapping[str, Any], plan: FunnelPlan) -> bool:
     )
 
 
-def refuse_default(
-    client: OpenSearch, plan: FunnelPlan, *, index: str, name: str, with_others: bool
-) -> None:
-    """Refuse to make a pipeline the default of an index where that reaches other indices.
+def default_index(client: OpenSearch, plan: FunnelPlan, *, name: str, with_others: bool) -> str:
+    """Return the index that a plan's pipeline becomes the default of.
 
     Args:
         client: the cluster.
         plan: what the pipeline runs.
-        index: the concrete index of the plan.
         name: of the pipeline.
         with_others: whether searches of others that the funnel does not know may go through it.
 
+    Returns:
+        The concrete index of the plan.
+
     Raises:
-        InvalidPlanError: names the alias, the other indices and the ways out.
+        InvalidPlanError: the default would reach other indices, too; names the alias, the indices
+            and the ways out.
     """
+    index = planned_index(client, plan)
     opt_in = f"leave --default out and let clients opt in (search_pipeline={name})"
     for alias in aliases_of(client, plan, index=index):
         if not alias.others or not alias.may_run(name):
@@ -127,6 +129,7 @@ def refuse_default(
                 "run on its searches, too, which find documents there by their words alone and "
                 f"are not reranked: allow that (--with-others), or {opt_in}"
             )
+    return index
 
 
 def default_notes(client: OpenSearch, plan: FunnelPlan, *, index: str, name: str) -> list[str]:

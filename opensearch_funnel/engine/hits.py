@@ -69,7 +69,10 @@ def degraded(response: Mapping[str, Any]) -> bool:
         >>> degraded({"hits": {"max_score": 7.1, "hits": [{}]}})
         True
     """
-    meta = (response.get("aggregations") or {}).get(MARK, {}).get("meta")
+    aggregations = response.get("aggregations") or {}
+    # With typed_keys, as Java's clients ask, an aggregation is named after its kind, too.
+    marked = aggregations.get(MARK) or aggregations.get(f"filter#{MARK}") or {}
+    meta = marked.get("meta")
     if meta is None:
         return True
     hits = response["hits"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError
+from opensearch_funnel.core.errors import EngineError, IndexMissingError
 from opensearch_funnel.core.fusion import LegHit, Version
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
@@ -22,8 +22,8 @@ from opensearch_funnel.engine.queries import Body, leg_queries, multi_match, nam
 from opensearch_funnel.engine.searching import NO_PIPELINE
 
 _SEPARATOR = "/"
-# Hits on the same copy of a shard: document numbers differ between copies.
-_SAME_COPY = "funnel"
+# All legs on the same copy of a shard: documents have other numbers on other copies.
+_SAME_COPY = "_primary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,11 @@ def shards_of(client: OpenSearch, name: str) -> tuple[Shard, ...]:
     """
     answer = client.search_shards(index=name)
     filters = {index: about.get("filter") for index, about in answer["indices"].items()}
-    found = {
-        (int(copy["shard"]), str(copy["index"])) for copies in answer["shards"] for copy in copies
-    }
+    copies = (copy for shard in answer["shards"] for copy in shard)
+    found = {(int(copy["shard"]), str(copy["index"])) for copy in copies}
+    if not found:
+        # The engine answers with no shards, and does not say that there is no such index.
+        raise IndexMissingError(f"no index or alias {name!r}: see GET _cat/indices")
     return tuple(
         Shard(index=index, number=number, filter=filters.get(index))
         for number, index in sorted(found)

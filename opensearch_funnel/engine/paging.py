@@ -43,7 +43,7 @@ def reranked_window(hits: int, *, size: int, depth: int) -> int:
     return min(hits, depth) // size * size
 
 
-def later_page(
+def later_page(  # noqa: PLR0913 - the parts of one page
     fused_ids: Sequence[str],
     *,
     legs: Mapping[LegName, Body],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from opensearch_funnel.core.errors import StageUnavailableError
@@ -99,6 +100,9 @@ def leg_queries(
         models: the encoders of the other legs.
         in_pipeline: the query goes through the plan's own search pipeline, which alone knows the
             model of a ``neural`` query.
+
+    Raises:
+        StageUnavailableError: a leg has no model, or its model gave no numbers.
     """
     legs: dict[LegName, Body] = {}
     for leg in plan.active_legs:
@@ -106,6 +110,9 @@ def leg_queries(
             legs[leg] = dict(bm25)
         elif leg == "sparse" and models.sparse is not None:
             weights = models.sparse.encode_query(text)
+            if not all(map(isfinite, weights.values())):
+                # It would be left out like a weight of zero, and nobody would hear of it.
+                raise StageUnavailableError("the sparse encoder gave a weight that is no number")
             legs[leg] = sparse_query(plan.sparse_field, weights, limit=plan.sparse.query_terms)
         elif leg == "dense" and in_pipeline and _asked_by_engine(plan, text):
             legs[leg] = neural_query(plan.dense_field, text, k=plan.depth)

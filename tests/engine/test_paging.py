@@ -3,101 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
-from opensearch_funnel.core.text import encoded_text, text_hash
-from opensearch_funnel.engine import state
-from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
+from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.engine.hits import degraded
-from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
-from opensearch_funnel.service.app import create_app
-from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.texts import IndexTexts
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
+from tests.engine.shelf import applied, shelves, stand_in_service
 
 pytestmark = pytest.mark.engine
 
-SPARSE, DENSE = WordWeights(), WordVector()
-COLOURS = ("red", "blue", "green", "grey")
-DOCUMENTS = 90
 FOX = {"match": {"text": "red fox"}}
-
-
-def document(number: int) -> dict[str, Any]:
-    words = [COLOURS[number % 4], "fox" if number % 3 else "hound", f"n{number}", f"m{number % 7}"]
-    text = " ".join(words * (1 + number % 3))
-    encoded = encoded_text({"title": "", "text": text}, fields=["title", "text"])
-    return {
-        "title": "",
-        "text": text,
-        "funnel": {
-            "id": f"d{number}",
-            "hash": text_hash(encoded),
-            "state": "ready",
-            "sparse_a": SPARSE.encode_query(encoded),
-            "dense_a": DENSE.encode_query(encoded).tolist(),
-        },
-    }
+TYPED = {"typed_keys": "true"}
 
 
 @pytest.fixture(scope="module")
 def indices(client: OpenSearch) -> Iterator[dict[int, str]]:
-    """The same documents on one shard and on three."""
-    slot = Slot(
-        sparse=EncodedBy(model="splade-tiny", fingerprint=SPARSE.fingerprint),
-        dense=EncodedBy(model="bge-small-en-v1.5", fingerprint=DENSE.fingerprint),
-        dimension=DENSE.dimension,
-    )
-    made = {1: "test-paging-one", 3: "test-paging-three"}
-    for shards, name in made.items():
-        body = index_body(slot=slot)
-        body["settings"]["index.number_of_shards"] = shards
-        client.indices.delete(index=name, params={"ignore_unavailable": "true"})
-        client.indices.create(index=name, body=body)
-        lines: list[Any] = []
-        for number in range(DOCUMENTS):
-            lines += [{"index": {"_index": name, "_id": f"d{number}"}}, document(number)]
-        answer = client.bulk(body=lines, params={"refresh": "true"})
-        assert not answer["errors"]
-    yield made
-    for name in made.values():
-        client.indices.delete(index=name)
+    with shelves(client) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def url(client: OpenSearch) -> Iterator[str]:
-    models = PlanModels(sparse=SPARSE, dense=DENSE, reranker=OverlapScorer())
-    plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
-    )
-    app = create_app(plans, IndexTexts(client), engine_url="test", preload=list)
-    with served(app) as address:
+    with stand_in_service(client) as address:
         yield address
 
 
-@contextmanager
-def applied(client: OpenSearch, index: str, *, url: str, depth: int, rerank: int) -> Iterator[None]:
+def plan_of(index: str, *, rerank: int) -> FunnelPlan:
     reranking = Reranking(enabled=True, depth=rerank) if rerank else Reranking(depth=1)
-    plan = bound_plan(
-        client,
-        FunnelPlan(
-            alias=index,
-            depth=depth,
-            rerank=reranking,
-            deadlines=Deadlines(rewrite_ms=20_000, rank_ms=20_000),
-        ),
-    )
-    done = apply_pipeline(client, plan, service_url=url, default=True)
-    try:
-        yield
-    finally:
-        remove_pipeline(client, done.name)
+    return FunnelPlan(alias=index, depth=20, rerank=reranking)
 
 
 def pages(
@@ -119,32 +54,42 @@ def ids(responses: Sequence[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("case", [(1, 0), (3, 0), (1, 12), (3, 12)])
-@pytest.mark.parametrize("size", [4, 5, 7, 12, 20])
 def test_pages_hold_every_document_once_and_are_full_but_for_the_last(
-    client: OpenSearch, indices: dict[int, str], url: str, case: tuple[int, int], size: int
+    client: OpenSearch, indices: dict[int, str], url: str, case: tuple[int, int]
 ) -> None:
     shards, rerank = case
     index = indices[shards]
     plain = client.search(index=index, body={"query": FOX, "size": 100})
-    with applied(client, index, url=url, depth=20, rerank=rerank):
-        found = list(pages(client, index, FOX, size=size))
-        whole = client.search(index=index, body={"query": FOX, "size": 20})
-    shown = ids(found)
-    assert len(shown) == len(set(shown)), "no document twice"
-    assert set(ids([plain])) <= set(shown), "none of the client's own hits is lost"
-    assert [len(page["hits"]["hits"]) for page in found[:-2]] == [size] * (len(found) - 2)
-    totals = {page["hits"]["total"]["value"] for page in found}
-    assert totals == {len(shown)}, "every page says how many there are"
-    assert not any(degraded(page) for page in found)
-    ranked = [page["aggregations"]["_funnel"]["meta"]["rank"] for page in found]
-    window = rerank // size * size if size <= rerank else rerank
-    assert ranked == [place * size < window for place in range(len(found))]
-    if size <= rerank:
-        assert shown[:window] == ids([whole])[:window] or window < rerank
-    for page in found:
-        scores = [hit["_score"] for hit in page["hits"]["hits"]]
-        assert scores == sorted(scores, reverse=True)
-        assert all("fields" not in hit for hit in page["hits"]["hits"])
+    with applied(client, plan_of(index, rerank=rerank), url=url):
+        whole = client.search(index=index, body={"query": FOX, "size": 12})
+        for size in (4, 5, 7, 12, 20):
+            found = list(pages(client, index, FOX, size=size))
+            shown = ids(found)
+            assert len(shown) == len(set(shown)), "no document twice"
+            assert set(ids([plain])) <= set(shown), "none of the client's own hits is lost"
+            assert [len(page["hits"]["hits"]) for page in found[:-2]] == [size] * (len(found) - 2)
+            totals = {page["hits"]["total"]["value"] for page in found}
+            assert totals == {len(shown)}, "every page says how many there are"
+            window = rerank // size * size if size <= rerank else rerank
+            assert [was_ranked(page) for page in found] == [
+                place * size < window for place in range(len(found))
+            ]
+            if window == rerank:
+                assert shown[:12] == ids([whole]), "the order is the same on pages of any size"
+            for page in found:
+                assert_falling_and_clean(page)
+
+
+def was_ranked(page: dict[str, Any]) -> bool:
+    assert not degraded(page)
+    ranked: bool = page["aggregations"]["_funnel"]["meta"]["rank"]
+    return ranked
+
+
+def assert_falling_and_clean(page: dict[str, Any]) -> None:
+    scores = [hit["_score"] for hit in page["hits"]["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all("fields" not in hit for hit in page["hits"]["hits"])
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -156,7 +101,7 @@ def test_few_hits_are_paged_to_the_last(
     query = {"match": {"text": {"query": words, "operator": "and"}}}
     plain = client.search(index=index, body={"query": query, "size": 100})
     assert 1 <= plain["hits"]["total"]["value"] <= 13
-    with applied(client, index, url=url, depth=20, rerank=12):
+    with applied(client, plan_of(index, rerank=12), url=url):
         for size in (3, 5, 10):
             found = list(pages(client, index, query, size=size))
             shown = ids(found)
@@ -176,7 +121,7 @@ def test_facets_and_totals_stay_the_plain_ones_on_every_page(
         "post_filter": {"match": {"text": "fox"}},
     }
     plain = client.search(index=index, body={"query": FOX, "size": 100, **asked})
-    with applied(client, index, url=url, depth=20, rerank=12):
+    with applied(client, plan_of(index, rerank=12), url=url):
         found = list(pages(client, index, FOX, size=6, **asked))
     assert sorted(ids(found)) == sorted(ids([plain]))
     for page in found:
@@ -194,7 +139,7 @@ def test_requests_for_no_total_are_answered(
 ) -> None:
     index = indices[1]
     for rerank in (0, 12):
-        with applied(client, index, url=url, depth=20, rerank=rerank):
+        with applied(client, plan_of(index, rerank=rerank), url=url):
             found = [
                 client.search(
                     index=index,
@@ -209,7 +154,21 @@ def test_requests_for_no_total_are_answered(
 def test_far_beyond_the_end_there_is_an_empty_page_and_no_error(
     client: OpenSearch, indices: dict[int, str], url: str
 ) -> None:
-    with applied(client, indices[1], url=url, depth=20, rerank=12):
+    with applied(client, plan_of(indices[1], rerank=12), url=url):
         page = client.search(index=indices[1], body={"query": FOX, "from": 5000, "size": 10})
     assert page["hits"]["hits"] == []
     assert not degraded(page)
+
+
+@pytest.mark.parametrize(("start", "size"), [(10, 20), (3, 5), (11, 2), (19, 20), (7, 13)])
+def test_a_page_from_anywhere_is_full_and_reranked_where_it_begins_in_the_window(
+    client: OpenSearch, indices: dict[int, str], url: str, start: int, size: int
+) -> None:
+    with applied(client, plan_of(indices[1], rerank=12), url=url):
+        page = client.search(
+            index=indices[1], body={"query": FOX, "from": start, "size": size}, params=TYPED
+        )
+    assert len(set(ids([page]))) == size
+    assert not degraded(page)
+    scores = [hit["_score"] for hit in page["hits"]["hits"]]
+    assert scores == sorted(scores, reverse=True)

@@ -68,6 +68,12 @@ def test_a_plain_text_search_is_widened(extra: dict[str, Any]) -> None:
         {"script_fields": {}},
         {"stored_fields": ["*"]},
         {"aggregations": {"_funnel": {"filter": {"match_none": {}}}}},
+        {"aggregations": {"best": {"top_hits": {"size": 1}}}},
+        {"aggregations": {"values": {"cardinality": {"field": "f"}}}},
+        {"aggregations": {"a": {"sampler": {}, "aggregations": AGGREGATED}}},
+        {"aggregations": {"a": {"terms": {"script": {"source": "_score"}}}}},
+        {"aggregations": {"a": {"filter": DRAMA, "aggregations": {"b": {"top_hits": {}}}}}},
+        {"docvalue_fields": [{"field": f"f{place}"} for place in range(91)]},
         {"something_new": 1},
     ],
 )
