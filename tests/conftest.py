@@ -6,11 +6,13 @@ On a developer's machine a test whose part is missing is skipped; with ``CI=true
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from opensearchpy import OpenSearch
 
@@ -18,6 +20,10 @@ from opensearch_funnel.core.errors import NodeError
 from opensearch_funnel.engine.client import connect
 from opensearch_funnel.engine.node import embedded_node
 from opensearch_funnel.settings import Settings
+
+# What a test says is what happens, not how fast: a busy machine must not turn it red.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def missing(what: str) -> NoReturn:
@@ -69,3 +75,12 @@ def datasets() -> Path:
     if not (folder / "scifact" / "corpus.jsonl").is_file():
         missing(f"the data sets in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser that the page is tested in: Debian's package, for Playwright to drive."""
+    found = shutil.which("chromium")
+    if found is None:
+        missing("chromium (scripts/install-browser installs it)")
+    return found

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.build.evaluation_systems import (
+    SYSTEMS,
+    WITHOUT,
+    EvaluatedSystems,
+    Execution,
+    Request,
+    Switch,
+    SystemName,
+)
 from opensearch_funnel.build.plans import open_encoders
-from opensearch_funnel.build.service import applied_plan, reachable_service
 from opensearch_funnel.core.errors import InputError, MissingExtraError, ModelError
 from opensearch_funnel.core.held_out import is_held_out
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
+from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.core.stage import PairScorer
 from opensearch_funnel.encoders.dense import DenseEncoder
 from opensearch_funnel.encoders.splade import SpladeEncoder
 from opensearch_funnel.engine import state
-from opensearch_funnel.engine.applying import bound_plan, pipeline_name
+from opensearch_funnel.engine.applying import bound_plan
 from opensearch_funnel.engine.indices import read_funnel_meta, write_funnel_meta
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
-from opensearch_funnel.evaluating.funnel_systems import (
-    fused_system,
-    leg_system,
-    native_system,
-    reranked_system,
-)
 from opensearch_funnel.evaluating.indexing import Encoding, EvaluationIndex, ensure_evaluation_index
-from opensearch_funnel.evaluating.measures import DEFAULT_MEASURES, Measure
 from opensearch_funnel.evaluating.reports import EvaluationReport, evaluate_systems
 from opensearch_funnel.evaluating.switch import decide
 from opensearch_funnel.evaluating.systems import System, bm25_system
@@ -41,38 +40,19 @@ from opensearch_funnel.evaluating.trials import KnownQuery, probes, sampled, tri
 from opensearch_funnel.migrating.encoding import funnel_fields, slot_of
 from opensearch_funnel.settings import Settings
 
-SystemName = Literal["bm25", "sparse", "dense", "hybrid", "funnel"]
-SYSTEMS: tuple[SystemName, ...] = ("bm25", "sparse", "dense", "hybrid", "funnel")
-Execution = Literal["native", "client"]
-Switch = Literal["auto", "on", "off"]
+__all__ = [
+    "SYSTEMS",
+    "Bench",
+    "Execution",
+    "FunnelReport",
+    "Known",
+    "Request",
+    "Switch",
+    "SystemName",
+]
 
-WITHOUT = "hybrid without "
-_LIFTED = Deadlines(rewrite_ms=60_000, rank_ms=60_000)
 # Where a set has several splits, the first of these that is not the one reported decides.
 _DECIDING_SPLITS = ("dev", "train")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to measure, and how.
-
-    Attributes:
-        systems: names of ``SYSTEMS``.
-        measures: what to compute.
-        execution: ``native`` sends a client's plain query through the search pipeline;
-            ``client`` runs the same stages here.
-        leave_one_out: measure the hybrid without each of its legs, too.
-        keep_deadlines: measure with the plan's deadlines; by default they are lifted, and hold
-            only while latency is taken.
-        rerank: ``auto`` decides on queries that are not reported; ``on`` and ``off`` don't ask.
-    """
-
-    systems: Sequence[SystemName] = SYSTEMS
-    measures: Sequence[Measure] = DEFAULT_MEASURES
-    execution: Execution = "native"
-    leave_one_out: bool = True
-    keep_deadlines: bool = False
-    rerank: Switch = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +62,7 @@ class FunnelReport:
     report: EvaluationReport
     plan: FunnelPlan | None
     index: EvaluationIndex
+    execution: Execution = "native"
 
     @property
     def degraded(self) -> int:
@@ -98,6 +79,7 @@ class FunnelReport:
             plain["leave_one_out"] = {leg: self._worth(leg) for leg in without}
         if self.plan is not None:
             plain["plan"] = self.plan.to_dict()
+            plain["execution"] = self.execution
         return plain
 
     def _worth(self, leg: str) -> dict[str, Any]:
@@ -168,8 +150,12 @@ class Bench:
             bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
         elif "funnel" in request.systems:
             bound = self.decided(bound, models=models, known=NOTHING_KNOWN, rerank=request.rerank)
-        with self._systems(bound, models=models, request=request) as systems:
+        with self._systems.opened(bound, models=models, request=request) as systems:
             return self._measured(systems, dataset, index=index, request=request, plan=bound)
+
+    @property
+    def _systems(self) -> EvaluatedSystems:
+        return EvaluatedSystems(client=self.client, settings=self.settings, progress=self.progress)
 
     def _measured(
         self,
@@ -188,7 +174,7 @@ class Bench:
             measures=request.measures,
             progress=self.progress,
         )
-        return FunnelReport(report=report, plan=plan, index=index)
+        return FunnelReport(report=report, plan=plan, index=index, execution=request.execution)
 
     def open_encoders(self, plan: FunnelPlan) -> PlanModels:
         """Open the models of a plan's legs, and not its reranker."""
@@ -264,7 +250,7 @@ class Bench:
             )
             return replace(plan, rerank=asked)
         try:
-            reranker = self._open_reranker(plan)
+            reranker = self._systems.open_reranker(plan.rerank.model)
         except (ModelError, MissingExtraError, InputError) as error:
             reason = f"off: {plan.rerank.model} cannot be opened ({error})"
             return replace(plan, rerank=replace(plan.rerank, enabled=False, reason=reason))
@@ -325,73 +311,3 @@ class Bench:
             if before.rerank.decided and before.undecided() == plan.undecided():
                 return before
         return self.decided(plan, models=self.open_encoders(plan), known=self.known_queries(plan))
-
-    def _open_reranker(self, plan: FunnelPlan) -> PairScorer:
-        from opensearch_funnel.encoders.opening import open_cross_encoder
-
-        return open_cross_encoder(
-            plan.rerank.model, threads=self.settings.threads, progress=self.progress
-        )
-
-    @contextmanager
-    def _systems(
-        self, plan: FunnelPlan, *, models: PlanModels, request: Request
-    ) -> Iterator[list[System]]:
-        """Open the systems that were asked for, in the order of the funnel."""
-        hybrid = replace(plan, rerank=replace(plan.rerank, enabled=False))
-        with ExitStack() as stack:
-            url = ""
-            if request.execution == "native" and {"hybrid", "funnel"} & set(request.systems):
-                url = stack.enter_context(reachable_service(self.settings))
-            systems: list[System] = []
-            for name in request.systems:
-                chosen = plan if name == "funnel" else hybrid
-                if name == "bm25":
-                    systems.append(bm25_system(self.client, index=plan.alias))
-                elif name in ("sparse", "dense"):
-                    systems.append(leg_system(self.client, plan, leg=name, models=models))
-                elif request.execution == "client":
-                    systems.append(self._client_system(chosen, name=name, models=models))
-                else:
-                    lifted = not request.keep_deadlines
-                    native = self._native(chosen, name=name, service_url=url, lifted=lifted)
-                    systems.append(stack.enter_context(native))
-            if request.leave_one_out and "hybrid" in request.systems:
-                systems.extend(self._without_each_leg(hybrid, models=models))
-            yield systems
-
-    def _client_system(self, plan: FunnelPlan, *, name: str, models: PlanModels) -> System:
-        if not plan.rerank.enabled:
-            return fused_system(self.client, plan, name=name, models=models)
-        every = replace(models, reranker=self._open_reranker(plan))
-        return reranked_system(self.client, plan, name=name, models=every)
-
-    def _without_each_leg(self, plan: FunnelPlan, *, models: PlanModels) -> Iterator[System]:
-        legs = plan.active_legs
-        for leg in legs if len(legs) > 1 else ():
-            rest = plan.with_legs(*(other for other in legs if other != leg))
-            yield fused_system(self.client, rest, name=WITHOUT + leg, models=models)
-
-    @contextmanager
-    def _native(
-        self, plan: FunnelPlan, *, name: str, service_url: str, lifted: bool
-    ) -> Iterator[System]:
-        """Apply a plan under a name of its own, twice where deadlines are lifted."""
-        base = f"{pipeline_name(plan.alias)}-{name}"
-        patient = replace(plan, deadlines=_LIFTED) if lifted else plan
-        with ExitStack() as stack:
-            pipelines = {
-                chosen.plan_id: stack.enter_context(
-                    applied_plan(
-                        self.client, chosen, service_url=service_url, name=f"{base}-{number}"
-                    )
-                )
-                for number, chosen in enumerate({p.plan_id: p for p in (patient, plan)}.values())
-            }
-            yield native_system(
-                self.client,
-                plan,
-                name=name,
-                pipeline=pipelines[patient.plan_id],
-                timed_pipeline=pipelines[plan.plan_id],
-            )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
@@ -15,8 +15,10 @@ from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.settings import Settings
 
+if TYPE_CHECKING:
+    from opensearch_funnel.encoders.opening import Encoder
+
 KEPT_MODELS = 8
-Model = TypeVar("Model")
 
 
 def read_plan(path: Path, *, alias: str | None = None) -> FunnelPlan:
@@ -58,9 +60,23 @@ def open_models(plan: FunnelPlan, *, settings: Settings, progress: Progress = SI
 class SharedModels:
     """Models of several plans: each is opened once, and the last ones used are kept open."""
 
-    def __init__(self, settings: Settings, *, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        progress: Progress = SILENT,
+        adapt: Callable[[Encoder], Any] | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            settings: say how many threads a model runs in.
+            progress: hears of what is fetched.
+            adapt: makes of an opened model what is kept and given out in its place, once.
+        """
         self._settings = settings
         self._progress = progress
+        self._adapt = adapt
         self._lock = Lock()
         self._kept: dict[tuple[str, str], Any] = {}
 
@@ -69,24 +85,40 @@ class SharedModels:
         from opensearch_funnel.encoders.opening import open_cross_encoder, open_dense, open_splade
 
         legs = plan.active_legs
-        sparse = dense = reranker = None
+        sparse = dense = first_reranker = reranker = None
         if "sparse" in legs:
             sparse = self._shared(plan.sparse.model, opened_by=open_splade)
         if "dense" in legs:
             dense = self._shared(plan.dense.model, opened_by=open_dense)
         if plan.rerank.enabled:
             reranker = self._shared(plan.rerank.model, opened_by=open_cross_encoder)
-        return PlanModels(sparse=sparse, dense=dense, reranker=reranker)
+            if plan.rerank.first_model:
+                first_reranker = self._shared(plan.rerank.first_model, opened_by=open_cross_encoder)
+        return PlanModels(
+            sparse=sparse, dense=dense, first_reranker=first_reranker, reranker=reranker
+        )
 
-    def _shared(self, name: str, *, opened_by: Callable[..., Model]) -> Model:
+    def named(self, name: str) -> Any:
+        """Open one model by its name; as ``open``."""
+        from opensearch_funnel.encoders.opening import open_encoder
+
+        return self._shared(name, opened_by=open_encoder)
+
+    def opened(self) -> list[str]:
+        """Return the names of the models that are open."""
+        with self._lock:
+            return sorted(name for name, _ in self._kept)
+
+    def _shared(self, name: str, *, opened_by: Callable[..., Encoder]) -> Any:
         from opensearch_funnel.encoders.manifests import load_manifest
 
         manifest = load_manifest(name)
         key = (name, manifest.fingerprint())
         with self._lock:
-            model: Model | None = self._kept.pop(key, None)
+            model = self._kept.pop(key, None)
             if model is None:
                 model = opened_by(manifest, threads=self._settings.threads, progress=self._progress)
+                model = model if self._adapt is None else self._adapt(model)
             self._kept[key] = model
             if len(self._kept) > KEPT_MODELS:
                 del self._kept[next(iter(self._kept))]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from opensearch_funnel.build.plans import SharedModels
 from opensearch_funnel.core.errors import EngineUnreachableError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
@@ -25,7 +24,9 @@ _CONNECTIONS = 16
 
 def service_app(settings: Settings) -> FastAPI:
     """Make the service's application for one cluster."""
+    from opensearch_funnel.build.served_models import model_shelf, served_models
     from opensearch_funnel.service.app import create_app
+    from opensearch_funnel.service.metrics import Metrics
     from opensearch_funnel.service.page.routes import page_routes
     from opensearch_funnel.service.plans import LoadedPlans
     from opensearch_funnel.service.search_api import search_routes
@@ -33,16 +34,21 @@ def service_app(settings: Settings) -> FastAPI:
     from opensearch_funnel.service.texts import IndexTexts
 
     client = connect(settings, pool_size=_CONNECTIONS)
+    metrics = Metrics()
+    models = served_models(settings, metrics=metrics)
     plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id),
-        open_models=SharedModels(settings).open,
+        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=models.open
     )
+    token = settings.service_token
     return create_app(
         plans,
         IndexTexts(client),
         engine_url=settings.url,
         preload=lambda: sorted({p.plan_id for p in state.list_pipelines(client)}),
         routers=[search_routes(AppliedSearches(client, ready_plan=plans.get)), page_routes()],
+        metrics=metrics,
+        token=None if token is None else token.get_secret_value(),
+        shelf=model_shelf(models),
     )
 
 
@@ -89,9 +95,20 @@ def reachable_service(settings: Settings) -> Iterator[str]:
         yield url
 
 
+def service_token(settings: Settings) -> str | None:
+    """Return what the service wants to be shown, or ``None``."""
+    return settings.service_token.get_secret_value() if settings.service_token else None
+
+
 @contextmanager
-def applied_plan(
-    client: OpenSearch, plan: FunnelPlan, *, service_url: str, name: str, default: bool = False
+def applied_plan(  # noqa: PLR0913 - the parts of one call
+    client: OpenSearch,
+    plan: FunnelPlan,
+    *,
+    service_url: str,
+    name: str,
+    default: bool = False,
+    token: str | None = None,
 ) -> Iterator[str]:
     """Apply a plan under a name of its own while the context is open, loaded and ready.
 
@@ -101,15 +118,13 @@ def applied_plan(
         service_url: where the service runs.
         name: of the search pipeline.
         default: make it the default pipeline of the plan's index meanwhile.
+        token: what the service wants to be shown.
 
     Yields:
-        The name of the search pipeline.
+        The name of the search pipeline; the service has answered for the plan.
     """
-    from opensearch_funnel.service.process import wait_for_plan
-
-    apply_pipeline(client, plan, service_url=service_url, name=name, default=default)
+    apply_pipeline(client, plan, service_url=service_url, name=name, default=default, token=token)
     try:
-        wait_for_plan(service_url, plan.plan_id)
         yield name
     finally:
         remove_pipeline(client, name)

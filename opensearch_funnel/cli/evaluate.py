@@ -58,7 +58,7 @@ def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tupl
     type=click.Choice(["native", "client"]),
     default="native",
     show_default=True,
-    help="Through the search pipeline, or the same stages in this process.",
+    help="hybrid and funnel through the search pipeline, or as stages in this process.",
 )
 @click.option(
     "--leave-one-out/--no-leave-one-out",
@@ -99,16 +99,19 @@ def evaluate(
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.evaluating.datasets import read_dataset
 
+    try:
+        request = Request(
+            systems=systems,
+            measures=measures,
+            execution=execution,
+            leave_one_out=leave_one_out,
+            keep_deadlines=deadline,
+            rerank=rerank,
+        )
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
     dataset = read_dataset(dataset_dir, split=split)
     plan = read_plan(plan_file, alias=dataset.name)
-    request = Request(
-        systems=systems,
-        measures=measures,
-        execution=execution,
-        leave_one_out=leave_one_out,
-        keep_deadlines=deadline,
-        rerank=rerank,
-    )
     with terminal_progress() as progress:
         settings = reachable_engine(settings, progress=progress)
         bench = Bench(client=connect(settings), settings=settings, progress=progress)

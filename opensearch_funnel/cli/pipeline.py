@@ -87,6 +87,7 @@ def apply(
     """
     from opensearch_funnel.build.evaluation import Bench
     from opensearch_funnel.build.plans import read_plan
+    from opensearch_funnel.build.service import service_token
     from opensearch_funnel.engine.applying import (
         apply_pipeline,
         bound_plan,
@@ -95,16 +96,20 @@ def apply(
         planned_requests,
     )
     from opensearch_funnel.engine.client import connect
+    from opensearch_funnel.engine.covering import default_index
 
     client = connect(settings)
     plan = bound_plan(client, read_plan(plan_file, alias=index), with_others=with_others)
     name = name or pipeline_name(plan.alias)
     url = service_url or settings.service_url
-    token = _token(settings)
+    token = service_token(settings)
     if dry_run:
         planned = planned_requests(plan, service_url=url, name=name, with_token=token is not None)
         emit(planned, output="json")
         return
+    if default:
+        # Asked before the reranker is tried, which takes minutes.
+        default_index(client, plan, name=name, with_others=with_others)
     with terminal_progress() as progress:
         bench = Bench(client=client, settings=settings, progress=progress)
         plan = bench.decided_once(plan, pipeline=name, rerank=rerank)
@@ -125,11 +130,6 @@ def apply(
     if output != "json":
         for note in notes:
             click.echo(f"note: {note}", err=True)
-
-
-def _token(settings: Settings) -> str | None:
-    secret = getattr(settings, "service_token", None)
-    return secret.get_secret_value() if secret else None
 
 
 def _summary(applied: AppliedPipeline, plan: FunnelPlan) -> Table:

@@ -13,7 +13,7 @@ import numpy as np
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.evaluation import Bench, FunnelReport, Request
-from opensearch_funnel.build.service import applied_plan, reachable_service
+from opensearch_funnel.build.service import applied_plan, reachable_service, service_token
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import Advance, Progress
 from opensearch_funnel.demo.corpus import write_beir
@@ -147,7 +147,14 @@ def told(bench: Bench, *, home: Path, clock: Clock) -> Iterator[tuple[Story, str
         url = stack.enter_context(reachable_service(bench.settings))
         with clock.step("pipeline"):
             stack.enter_context(
-                applied_plan(client, plan, service_url=url, name=pipeline_name(ALIAS), default=True)
+                applied_plan(
+                    client,
+                    plan,
+                    service_url=url,
+                    name=pipeline_name(ALIAS),
+                    default=True,
+                    token=service_token(bench.settings),
+                )
             )
         answers = [_ask(client, question) for question in EXAMPLES]
         with clock.step("evaluation"):

@@ -65,6 +65,20 @@ def pull(manifest: Manifest, *, progress: Progress = SILENT) -> Path:
     )
 
 
+def is_here(manifest: Manifest) -> bool:
+    """Say whether a model can be opened without a network; reads no file.
+
+    Its files are kept already, or lie in a folder that is one of its sources.
+    """
+    kept = model_folder(manifest)
+    folders = [s for s in manifest.sources if s.kind == "folder"]
+    return all(
+        _has_size(kept / file.name, file)
+        or any(_has_size(manifest.folder / s.address / s.entry(file), file) for s in folders)
+        for file in manifest.files
+    )
+
+
 def broken_files(manifest: Manifest) -> list[str]:
     """Check the files of a model on disk.
 
@@ -113,12 +127,11 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 def _is_right(path: Path, file: ModelFile) -> bool:
     # The size is compared first: it is free, and it catches a truncated file.
-    return (
-        path.is_file()
-        and not path.is_symlink()
-        and path.stat().st_size == file.size
-        and sha256_of(path) == file.sha256
-    )
+    return not path.is_symlink() and _has_size(path, file) and sha256_of(path) == file.sha256
+
+
+def _has_size(path: Path, file: ModelFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.size
 
 
 def _make_folder(folder: Path) -> None:

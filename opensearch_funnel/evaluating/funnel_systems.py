@@ -1,18 +1,17 @@
-"""The funnel as systems to measure: each leg alone, the legs fused, and all of it natively."""
+"""The funnel as systems to measure: each leg alone, the legs fused, and all of it in two forms."""
 
 from __future__ import annotations
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.funnel import Funnel
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
-from opensearch_funnel.core.ranking import Query
-from opensearch_funnel.engine.hits import degraded, ranking
+from opensearch_funnel.core.ranking import Query, Ranking
+from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.queries import leg_queries, multi_match
 from opensearch_funnel.engine.searching import search, search_fused
 from opensearch_funnel.evaluating.systems import Answer, System, whole_page
-from opensearch_funnel.stages.rerank import Rerank
 
 
 def leg_system(client: OpenSearch, plan: FunnelPlan, *, leg: LegName, models: PlanModels) -> System:
@@ -68,27 +67,17 @@ def native_system(
     )
 
 
-def reranked_system(
-    client: OpenSearch, plan: FunnelPlan, *, name: str, models: PlanModels
-) -> System:
-    """Return a plan with its reranker, every stage run here: the client form of the funnel."""
-    reranker = models.reranker
-    if reranker is None:
-        raise StageUnavailableError(f"plan {plan.plan_id} reranks, but no reranker is open")
-    stage = Rerank(
-        reranker,
-        text_fields=plan.text_fields,
-        depth=plan.rerank.depth,
-        blend=plan.rerank.blend,
-    )
+def client_system(funnel: Funnel, *, name: str) -> System:
+    """Return a plan whose stages all run here: the client form of a funnel.
+
+    Args:
+        funnel: the stages; an answer where one of them was skipped counts as degraded.
+        name: of the system.
+    """
 
     def ask(query: Query, size: int) -> Answer:
-        lexical = multi_match(query.text, fields=plan.text_fields)
-        legs = leg_queries(plan, text=query.text, bm25=lexical, models=models)
-        window = max(size, plan.rerank.depth)
-        response = search_fused(client, plan, legs=legs, size=window, source=list(plan.text_fields))
-        whole_page(response)
-        reranked = stage(ranking(response, query=query))
-        return Answer(tuple(c.doc_id for c in reranked.top(size).candidates))
+        run = funnel.run(Ranking(query))
+        found = run.ranking.top(size).candidates
+        return Answer(tuple(c.doc_id for c in found), degraded=run.degraded)
 
     return System(name, ask)

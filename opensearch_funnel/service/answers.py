@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
 
 from opensearch_funnel.core.errors import (
     EngineError,
@@ -17,9 +19,11 @@ from opensearch_funnel.core.errors import (
 )
 from opensearch_funnel.service.exchange import Cause, current_exchange, note_refused
 from opensearch_funnel.service.forms import RETRY_AFTER_S
+from opensearch_funnel.service.model_shelf import UnknownModelError
 from opensearch_funnel.service.pools import DeadlineError, StageBusyError, StagePool
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 
 _COME_AGAIN = frozenset({429, 503})
 
@@ -108,6 +112,21 @@ def field(content: dict[str, Any], name: str, kind: type[Result]) -> Result:
     return value
 
 
+def parsed(kind: type[Model], content: Any) -> Model:
+    """Return a body as what it has to be.
+
+    Raises:
+        Refused: it is not; names the first field that is wrong, and nothing of its content.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        # The branches of a union are part of the path, and say nothing to who wrote the field.
+        path = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        raise refused_for("invalid", f"{path or 'the body'}: {first['msg']}") from error
+
+
 async def run_stage(
     pool: StagePool,
     work: Callable[[], Result],
@@ -128,24 +147,34 @@ async def run_stage(
         Refused: the stage did not answer in time, or failed.
     """
     running = pool.run(work, within_ms=within_ms)
-    try:
+    with refusing():
         return await (running if request is None else _unless_gone(request, running))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn whatever happens in the context into the refusal of the current request."""
+    try:
+        yield
     except Refused:
         raise
-    except StageBusyError as error:
-        raise refused_for("busy", str(error)) from error
-    except DeadlineError as error:
-        raise refused_for("deadline", str(error)) from error
-    except StageUnavailableError as error:
-        raise refused_for("unavailable", str(error)) from error
-    except EngineError as error:
-        raise refused_for("engine", str(error)) from error
-    except InputError as error:
-        raise refused_for("invalid", str(error)) from error
-    except FunnelError as error:
-        raise refused_for("failed", str(error)) from error
     except Exception as error:
+        cause = next((cause for kind, cause in _CAUSES_OF_ERRORS if isinstance(error, kind)), None)
+        if cause is not None:
+            raise refused_for(cause, str(error)) from error
         raise refused_for("failed", f"{type(error).__name__}: {error}") from error
+
+
+_CAUSES_OF_ERRORS: tuple[tuple[type[Exception], Cause], ...] = (
+    (StageBusyError, "busy"),
+    (DeadlineError, "deadline"),
+    (StageUnavailableError, "unavailable"),
+    (EngineError, "engine"),
+    (UnknownModelError, "unknown_model"),
+    (InputError, "invalid"),
+    (FunnelError, "failed"),
+)
+"""The first kind that fits counts."""
 
 
 async def _unless_gone(request: Request, running: Any) -> Any:
@@ -163,5 +192,6 @@ async def _unless_gone(request: Request, running: Any) -> Any:
 
 
 def json_answer(content: Any, *, status: int = 200) -> Response:
-    """Return an answer of JSON types."""
-    return Response(orjson.dumps(content), status_code=status, media_type="application/json")
+    """Return an answer of JSON types; arrays are written as lists."""
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, status_code=status, media_type="application/json")

@@ -11,11 +11,17 @@ from starlette.exceptions import HTTPException
 
 from opensearch_funnel.service.answers import Refused, json_answer, refusal
 from opensearch_funnel.service.deadline_header import DeadlineHeader
-from opensearch_funnel.service.gate import Gate
+from opensearch_funnel.service.embedding_routes import embedding_routes
+from opensearch_funnel.service.gate import MOST_BYTES, Gate
+from opensearch_funnel.service.info_routes import info_routes
 from opensearch_funnel.service.metrics import Metrics
+from opensearch_funnel.service.model_routes import model_routes
+from opensearch_funnel.service.model_shelf import ModelShelf, empty_shelf
+from opensearch_funnel.service.openapi import describe
 from opensearch_funnel.service.pipeline_routes import pipeline_routes
 from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.pools import StagePool
+from opensearch_funnel.service.rerank_routes import rerank_routes
 from opensearch_funnel.service.starting import RETRY_S, Start
 from opensearch_funnel.service.status_routes import SERVICE, status_routes
 from opensearch_funnel.service.texts import IndexTexts
@@ -25,6 +31,8 @@ WORKERS = 8
 MOST_REWRITES = 64
 MOST_RANKINGS = 16
 """Fewer may wait: what waits long for the reranker misses its deadline anyway."""
+MOST_RERANKINGS = 32
+MOST_EMBEDDINGS = 64
 
 
 def create_app(  # noqa: PLR0913 - what the parts need from outside
@@ -37,6 +45,7 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
     routers: Sequence[APIRouter] = (),
     metrics: Metrics | None = None,
     token: str | None = None,
+    shelf: ModelShelf | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -48,9 +57,11 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
         retry_s: the pause before they are asked for again, where that failed.
         routers: further groups of routes, such as ``/search`` and the page at ``/``.
         metrics: where everything is counted; counters of its own if not given.
-        token: what every request but ``/health`` and ``/ready`` must show; nothing if not given.
+        token: what every request must show, but for those of ``gate.OPEN_PATHS``; nothing if not
+            given.
+        shelf: the models that may be asked for by name; none if not given.
     """
-    metrics = metrics or Metrics()
+    metrics, shelf = metrics or Metrics(), shelf or empty_shelf()
 
     def pool(stage: str, *, places: int) -> StagePool:
         observe = metrics.stage(stage)
@@ -58,7 +69,9 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
 
     rewriting = pool("rewrite", places=MOST_REWRITES)
     ranking = pool("rank", places=MOST_RANKINGS)
-    pools = (rewriting, ranking)
+    reranking = pool("rerank", places=MOST_RERANKINGS)
+    embedding = pool("embed", places=MOST_EMBEDDINGS)
+    pools = (rewriting, ranking, reranking, embedding)
     metrics.watch_queues(pools)
     metrics.watch_plans(plans.states)
     start = Start(plans, applied=preload, retry_s=retry_s)
@@ -84,10 +97,18 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
     app.add_middleware(Gate, metrics=metrics, token=token)
     app.add_exception_handler(Refused, refusal)
     app.add_exception_handler(HTTPException, _no_such_route)
-    app.include_router(status_routes(plans, start, engine_url=engine_url, metrics=metrics))
-    app.include_router(pipeline_routes(plans, texts, rewriting=rewriting, ranking=ranking))
-    for router in routers:
+    own = (
+        status_routes(plans, start, engine_url=engine_url, metrics=metrics),
+        info_routes(shelf, pools=pools, most_bytes=MOST_BYTES),
+        pipeline_routes(plans, texts, rewriting=rewriting, ranking=ranking),
+        rerank_routes(shelf, reranking=reranking),
+        embedding_routes(shelf, embedding=embedding),
+        model_routes(shelf),
+    )
+    # The order of the routes is the order in which they are tried: others cannot take ours.
+    for router in (*own, *routers):
         app.include_router(router)
+    describe(app)
     return app
 
 

@@ -59,7 +59,7 @@ class BatchedReranker:
             observe=observe,
         )
         self._lock = Lock()
-        self._kept: LRUCache[bytes, array[int]] = LRUCache(kept, getsizeof=len)
+        self._kept: LRUCache[bytes, array[int]] = LRUCache(kept, getsizeof=_size)
 
     @property
     def name(self) -> str:
@@ -91,7 +91,7 @@ class BatchedReranker:
             found.update(tokens)
             with self._lock:
                 for key, ids in tokens.items():
-                    if len(ids) <= self._kept.maxsize:
+                    if _size(ids) <= self._kept.maxsize:
                         self._kept[key] = ids
         return [list(found[key] or ()) for key in keys]
 
@@ -102,7 +102,9 @@ class BatchedDense:
     def __init__(self, encoder: DenseEncoder, *, observe: Observe | None = None) -> None:
         self._encoder = encoder
         self._batches = SharedBatches[Ids, Vector](
-            encoder.embed_batch, token_budget=encoder.session.token_budget, observe=observe
+            lambda rows: list(encoder.embed_batch(rows)),
+            token_budget=encoder.session.token_budget,
+            observe=observe,
         )
 
     @property
@@ -178,6 +180,11 @@ class BatchedSparse:
         encoder = self._encoder
         rows = encoder.query_rows(texts) if as_queries else encoder.document_rows(texts)
         return self._batches.run(rows, lengths=[len(row) for row in rows])
+
+
+def _size(ids: array[int]) -> int:
+    # An entry costs something, too, also where a text has no tokens at all.
+    return len(ids) + 32
 
 
 def _digest(text: str) -> bytes:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 Cause = Literal[
     "invalid",
+    "empty",
     "unauthorized",
     "unknown_model",
     "unknown_route",

@@ -34,6 +34,7 @@ class Form:
 
 _USUAL = {
     "invalid": 400,
+    "empty": 400,
     "unauthorized": 401,
     "unknown_model": 404,
     "unknown_route": 404,

@@ -18,6 +18,7 @@ from opensearch_funnel.service.exchange import (
 )
 from opensearch_funnel.service.forms import PIPELINE
 from opensearch_funnel.service.metrics import Metrics
+from opensearch_funnel.service.page.routes import PAGE_PATHS
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,8 +28,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BYTES = 16 * 2**20
 """Of a request's body."""
-OPEN_PATHS = frozenset({"/health", "/ready"})
-"""Answered without a token: a supervisor has none, and they say nothing of anybody's data."""
+OPEN_PATHS = frozenset({"/health", "/ready"}) | PAGE_PATHS
+"""Answered without a token: a supervisor has none, a browser has none before its page has asked
+for one, and they say nothing of anybody's data."""
 
 _REQUEST_ID = b"x-request-id"
 _UNAUTHORIZED, _FAILED = 401, 500

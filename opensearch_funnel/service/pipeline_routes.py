@@ -16,6 +16,17 @@ from opensearch_funnel.service.answers import (
 )
 from opensearch_funnel.service.embed import embed
 from opensearch_funnel.service.exchange import enter, request_id
+from opensearch_funnel.service.openapi import described
+from opensearch_funnel.service.pipeline_shapes import (
+    EmbedAnswer,
+    EmbedBody,
+    PipelineError,
+    PlanState,
+    RankAnswer,
+    RankBody,
+    RewriteAnswer,
+    RewriteBody,
+)
 from opensearch_funnel.service.plans import LoadedPlans, ReadyPlan
 from opensearch_funnel.service.pools import StagePool
 from opensearch_funnel.service.rank import rank
@@ -42,9 +53,9 @@ def pipeline_routes(
         rewriting: where rewrites run.
         ranking: where rankings run.
     """
-    router = APIRouter(prefix="/v1/plans")
+    router = APIRouter(prefix="/v1/plans", tags=["pipeline"])
 
-    @router.get("/{plan_id}")
+    @router.get("/{plan_id}", responses={200: {"model": PlanState}})
     async def plan_state(plan_id: str) -> Response:
         """Say whether a plan is ready; ask for it to be loaded, again if it failed before."""
         state = plans.states().get(plan_id)
@@ -53,7 +64,9 @@ def pipeline_routes(
             plans.start_loading(plan_id)
         return json_answer({"plan": plan_id, "state": state or "loading"})
 
-    @router.post("/{plan_id}/rewrite")
+    @router.post(
+        "/{plan_id}/rewrite", **described(RewriteBody, RewriteAnswer, refusals=PipelineError)
+    )
     async def rewrite_request(plan_id: str, request: Request) -> Response:
         """Return the search to run in place of a client's."""
         enter("rewrite")
@@ -70,7 +83,7 @@ def pipeline_routes(
         upgraded = await run_stage(rewriting, work, within_ms=within)
         return json_answer({"body": as_template_value(upgraded)})
 
-    @router.post("/{plan_id}/rank")
+    @router.post("/{plan_id}/rank", **described(RankBody, RankAnswer, refusals=PipelineError))
     async def rank_hits(plan_id: str, request: Request) -> Response:
         """Return the score of each hit of a page."""
         enter("rank")
@@ -88,7 +101,7 @@ def pipeline_routes(
         results = [{"index": i, "relevance_score": score} for i, score in enumerate(scores)]
         return json_answer({"results": results})
 
-    @router.post("/{plan_id}/embed")
+    @router.post("/{plan_id}/embed", **described(EmbedBody, EmbedAnswer, refusals=PipelineError))
     async def embed_texts(plan_id: str, request: Request) -> Response:
         """Return the vectors of query texts, as ``dense.native_neural`` plans ask for them."""
         enter("embed")

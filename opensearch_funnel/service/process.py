@@ -25,8 +25,9 @@ import orjson
 from opensearch_funnel.core.errors import InputError, StageUnavailableError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from uvicorn import Server
+
+    from opensearch_funnel.service.gate import Application
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ _BACKLOG = 2048
 _PR_SET_PDEATHSIG = 1
 _UNAVAILABLE = 503
 # A line of the log that ``funnel serve`` writes: day, time, level, logger, message.
-_WARNING = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) \S+ (?P<message>.*)")
+# The id of the request would make every warning another one.
+_WARNING = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) \S+ (?:request=\S* )?(?P<message>.*)")
 
 
 def listen(host: str, port: int, *, guarded: bool = False) -> socket.socket:
@@ -93,11 +95,11 @@ def address(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: FastAPI, sock: socket.socket, *, until_eof: int | None = None) -> None:
+def run(app: Application, sock: socket.socket, *, until_eof: int | None = None) -> None:
     """Answer on a socket until SIGINT or SIGTERM; requests in flight are finished.
 
     Args:
-        app: the application.
+        app: the ASGI application.
         sock: a listening socket.
         until_eof: a file descriptor; the service also ends when nothing more comes from it.
     """

@@ -21,12 +21,19 @@ from opensearch_funnel.core.errors import (
     InputError,
 )
 from opensearch_funnel.service.answers import Refused
+from opensearch_funnel.service.pipeline_shapes import PipelineError
 from opensearch_funnel.service.search_api_answers import Answer, Hit
 from opensearch_funnel.service.search_api_applied import Found, Searches, UnknownIndexError
 from opensearch_funnel.service.search_api_request import SystemName
 from opensearch_funnel.service.tracing import AnswerTrace, HitTrace
 
 _BAD_REQUEST = 400
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": PipelineError, "description": "The request cannot be run."},
+    404: {"model": PipelineError, "description": "No plan is applied to the index."},
+    502: {"model": PipelineError, "description": "The cluster refused."},
+    503: {"model": PipelineError, "description": "The cluster does not answer."},
+}
 _Scalar = str | int | float | bool
 
 
@@ -116,7 +123,7 @@ def search_routes(searches: Searches) -> APIRouter:
     Args:
         searches: what may be searched, and how.
     """
-    router = APIRouter(tags=["search"], route_class=_OneLineErrors)
+    router = APIRouter(tags=["search"], route_class=_OneLineErrors, responses=_ERRORS)
 
     @router.get("/search/indices", response_model=IndicesAnswer)
     async def indices() -> IndicesAnswer:
@@ -195,6 +202,8 @@ async def _told(work: Callable[[], Any]) -> Any:
         raise Refused(502, str(error), cause="engine") from error
     except FunnelError as error:
         raise Refused(500, str(error)) from error
+    except Exception as error:
+        raise Refused(500, f"{type(error).__name__}: {error}") from error
 
 
 def _shown(found: Found, *, highlight: bool, trace: bool) -> SearchAnswer:

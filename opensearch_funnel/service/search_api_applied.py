@@ -16,7 +16,12 @@ from typing import Any, Protocol
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import FunnelError, InputError, StageUnavailableError
+from opensearch_funnel.core.errors import (
+    FunnelError,
+    InputError,
+    InvalidPlanError,
+    StageUnavailableError,
+)
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.searching import NO_PIPELINE
@@ -109,7 +114,12 @@ class AppliedSearches:
             return kept[1]
         found: dict[str, SearchableIndex] = {}
         for applied in state.list_pipelines(self._client):
-            plan = self._plan(applied.plan_id)
+            try:
+                plan = self._plan(applied.plan_id)
+            except InvalidPlanError as error:
+                # Of another version of this program; the others can be searched.
+                logger.warning("pipeline %s cannot be searched here: %s", applied.name, error)
+                continue
             one = SearchableIndex(
                 index=plan.alias,
                 pipeline=applied.name,
@@ -167,13 +177,20 @@ class AppliedSearches:
         try:
             if answer.system == "bm25":
                 return explain_plain(self._client, answer, request)
-            ready = self._ready_plan(index.plan)
-            if ready is None:
-                raise StageUnavailableError(f"the models of plan {index.plan} are not loaded yet")
+            ready = self._ready(index.plan)
             return explain_funnel(self._client, answer, request, ready=ready)
         except FunnelError as error:
             logger.warning("no trace: %s", error)
             return replace(answer, trace_failed=str(error))
+        except Exception as error:  # a model may raise anything
+            logger.exception("no trace")
+            return replace(answer, trace_failed=f"{type(error).__name__}: {error}")
+
+    def _ready(self, plan_id: str) -> ReadyPlan:
+        ready = self._ready_plan(plan_id)
+        if ready is None:
+            raise StageUnavailableError(f"the models of plan {plan_id} are not loaded yet")
+        return ready
 
     def _plan(self, plan_id: str) -> FunnelPlan:
         """Return a plan; it never changes under its id."""

@@ -78,6 +78,8 @@ class SearchRequest:
         for holds, message in rules:
             if not holds:
                 raise InputError(message)
+        for name, value in self.filters.items():
+            filter_query(name, value)
 
     @property
     def lexical(self) -> Body:

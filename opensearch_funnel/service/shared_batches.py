@@ -54,14 +54,20 @@ class _Job(Generic[Row, Out]):
 
 _Place = tuple["_Job[Row, Out]", int]
 
+_FULL_ENOUGH = 0.5
+"""Share of the budget from which on a larger batch takes longer by what is added to it."""
+_MOST_PADDING = 1.25
+"""Padded tokens of a batch that is filled up, in relation to its own tokens."""
+
 
 class SharedBatches(Generic[Row, Out]):
     """Runs rows of several requests in common batches, in turn and within a token budget.
 
     Requests take turns. The one whose turn it is gets a batch for its longest rows, as many as
-    the budget holds; what is left of the budget is filled with rows of those behind it. So a
-    large request delays a small one by a batch and not by all of its own, and requests that came
-    first are done first. Rows whose requester has given up are dropped.
+    the budget holds, and goes to the end of the line when that batch is done: a large request
+    delays a small one by a batch and not by all of its own. A batch of few tokens is filled up
+    with rows of those who wait, where they are of like length: a model does little more work for
+    them, but none of it for padding. Rows whose requester has given up are dropped.
 
     Example:
         >>> doubled = SharedBatches(lambda rows: [2 * row for row in rows], token_budget=8)
@@ -87,7 +93,9 @@ class SharedBatches(Generic[Row, Out]):
         self._budget = token_budget
         self._observe = observe
         self._lock = Lock()
-        self._jobs: deque[_Job[Row, Out]] = deque()
+        self._jobs: list[_Job[Row, Out]] = []
+        self._line: deque[_Job[Row, Out]] = deque()
+        """Those with rows ahead; the one whose batch runs is not among them."""
         self._is_led = False
 
     def run(self, rows: Sequence[Row], *, lengths: Sequence[int]) -> list[Out]:
@@ -106,6 +114,7 @@ class SharedBatches(Generic[Row, Out]):
         job = _Job[Row, Out](rows, lengths, current_asker(), deque(order.tolist()))
         with self._lock:
             self._jobs.append(job)
+            self._line.append(job)
             job.leads = not self._is_led
             self._is_led = True
         try:
@@ -133,6 +142,8 @@ class SharedBatches(Generic[Row, Out]):
         """Take a job out, and let another one lead if it did."""
         with self._lock:
             self._jobs.remove(job)
+            # One that failed may have rows left.
+            job.ahead.clear()
             if not job.leads:
                 return
             heir = next((other for other in self._jobs if not other.is_done), None)
@@ -143,34 +154,52 @@ class SharedBatches(Generic[Row, Out]):
 
     def _run_next(self) -> None:
         """Run one batch, and wake those who have all they wanted."""
-        places = self._next_batch()
-        if places:
-            self._run(places)
-        for job in {job for job, _ in places}:
+        with self._lock:
+            first, places = self._next_batch()
+        if first is None:
+            return
+        self._run(places)
+        with self._lock:
+            if first.ahead:
+                self._line.append(first)
+        for job in dict.fromkeys(job for job, _ in places):
             if job.is_done:
                 job.woken.set()
 
-    def _next_batch(self) -> list[_Place[Row, Out]]:
-        """Take rows of the first jobs in turn, until the batch is full."""
-        places: list[_Place[Row, Out]] = []
-        longest = 0
-        with self._lock:
-            for _ in range(len(self._jobs)):
-                job = self._jobs[0]
-                if not job.is_wanted:
-                    job.give_up()
-                    job.woken.set()
-                while job.ahead:
-                    longer = max(longest, job.lengths[job.ahead[0]])
-                    if places and longer * (len(places) + 1) > self._budget:
-                        break
-                    longest = longer
-                    places.append((job, job.ahead.popleft()))
-                if places and places[-1][0] is not job:
-                    break
-                # Who had a turn is the last to have the next one.
-                self._jobs.rotate(-1)
-        return places
+    def _next_batch(self) -> tuple[_Job[Row, Out] | None, list[_Place[Row, Out]]]:
+        """Take rows of the first in the line, and of the others what fills the batch up."""
+        for job in [job for job in self._line if not job.is_wanted]:
+            job.give_up()
+            job.woken.set()
+        waiting = [job for job in self._line if job.ahead]
+        if not waiting:
+            self._line.clear()
+            return None, []
+        first, *others = waiting
+        longest = first.lengths[first.ahead[0]]
+        count = min(len(first.ahead), max(1, self._budget // max(1, longest)))
+        places = [(first, first.ahead.popleft()) for _ in range(count)]
+        tokens = sum(first.lengths[i] for _, i in places)
+        for job in others:
+            while (
+                row := self._filling(job, count=len(places), longest=longest, tokens=tokens)
+            ) >= 0:
+                job.ahead.remove(row)
+                places.append((job, row))
+                longest = max(longest, job.lengths[row])
+                tokens += job.lengths[row]
+        self._line = deque(job for job in others if job.ahead)
+        return first, places
+
+    def _filling(self, job: _Job[Row, Out], *, count: int, longest: int, tokens: int) -> int:
+        """Return the position of a row that fits into a batch, or -1."""
+        for row in (job.ahead[0], job.ahead[-1]) if job.ahead else ():
+            padded = max(longest, job.lengths[row]) * (count + 1)
+            if padded <= min(
+                _FULL_ENOUGH * self._budget, _MOST_PADDING * (tokens + job.lengths[row])
+            ):
+                return row
+        return -1
 
     def _run(self, places: list[_Place[Row, Out]]) -> None:
         """Run one batch. Where it fails, each request answers for its own rows alone."""
@@ -181,9 +210,9 @@ class SharedBatches(Generic[Row, Out]):
             for (job, i), one in zip(places, made, strict=True):
                 job.made[i] = one
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the requests' answer
-            jobs = {job for job, _ in places}
+            jobs = list(dict.fromkeys(job for job, _ in places))
             if len(jobs) == 1:
-                jobs.pop().error = error
+                jobs[0].error = error
                 return
             for job in jobs:
                 self._run([place for place in places if place[0] is job])

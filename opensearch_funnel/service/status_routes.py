@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
 
 from opensearch_funnel.service.answers import json_answer
 from opensearch_funnel.service.metrics import CONTENT_TYPE, Metrics
@@ -12,6 +14,22 @@ from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.starting import Start
 
 SERVICE = "opensearch-funnel"
+
+
+class Health(BaseModel):
+    """What answers here."""
+
+    service: str
+    version: str
+    engine: str = Field(description="The cluster that the service belongs to.")
+
+
+class Ready(BaseModel):
+    """Whether the applied plans are loaded."""
+
+    ready: bool
+    plans: dict[str, str] = Field(description="The state of each plan.")
+    reason: str = Field(description="Why the applied plans are not known; empty where they are.")
 
 
 def status_routes(
@@ -25,21 +43,21 @@ def status_routes(
         engine_url: the cluster that the service belongs to.
         metrics: what ``/metrics`` shows.
     """
-    router = APIRouter()
+    router = APIRouter(tags=["status"])
 
-    @router.get("/health")
+    @router.get("/health", responses={200: {"model": Health}})
     async def health() -> Response:
         """Say that the process lives, what it is and which cluster it belongs to."""
         return json_answer({"service": SERVICE, "version": version(SERVICE), "engine": engine_url})
 
-    @router.get("/ready")
+    @router.get("/ready", responses={200: {"model": Ready}, 503: {"model": Ready}})
     async def ready() -> Response:
         """Say whether every plan that the cluster ran at the start is loaded."""
         done = start.ready
         content = {"ready": done, "plans": plans.states(), "reason": start.reason}
         return json_answer(content, status=200 if done else 503)
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def counters() -> Response:
         """Return the service's counters in the text format of Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)

@@ -12,11 +12,12 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.fusion import FusedHit, LegHit, fused
+from opensearch_funnel.core.fusion import FusedHit, fused
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import FunnelPlan, Fusion, LegName
+from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.engine.allow_list import TextSearch
-from opensearch_funnel.engine.hits import leg_scores
+from opensearch_funnel.engine.leg_hits import EngineLegs, engine_version, shards_of
 from opensearch_funnel.engine.queries import Body, hybrid, leg_queries
 from opensearch_funnel.engine.search_pipelines import fusion_pipeline
 from opensearch_funnel.engine.searching import MAX_RESULT_WINDOW, NO_PIPELINE
@@ -67,7 +68,7 @@ def run_legs(
     models: PlanModels,
     size: int,
 ) -> LegRuns:
-    """Run a search's legs, alone and fused.
+    """Run a search's legs: each alone, and all of them fused by the engine.
 
     Args:
         client: the cluster.
@@ -77,26 +78,18 @@ def run_legs(
         size: how many hits of the fused order to return.
     """
     legs = leg_queries(plan, text=search.text, bm25=search.query, models=models)
-    source = [*plan.text_fields, plan.sparse_field]
-    together = _run(client, plan, legs=legs, holds=search.filter, size=size, source=source)
-    # The engine takes the best of every shard, and compares scores over all of them.
-    deep = min(plan.depth * int(together["_shards"]["total"]), MAX_RESULT_WINDOW)
-    by_rank = replace(plan, fusion=Fusion(technique="rrf"))
-    alone: dict[str, list[LegHit]] = {
-        leg: _leg_hits(
-            _run(
-                client,
-                by_rank.with_legs(leg),
-                legs={leg: query},
-                holds=search.filter,
-                size=deep,
-                source=False,
-            ),
-            leg=leg,
-        )
-        for leg, query in legs.items()
-    }
-    order = fused(alone, weights=plan.weights, fusion=plan.fusion)
+    together = _fused_by_engine(client, plan, search, legs=legs, size=size)
+    shards = shards_of(client, plan.alias)
+    alone = EngineLegs(
+        client=client,
+        # What holds for every leg is in the shards' filter already.
+        plan=replace(plan, matching="widen"),
+        models=models,
+        shards=[replace(one, filter=_both(one.filter, search.filter)) for one in shards],
+        lexical=lambda _: dict(search.query),
+    ).find(Query(text=search.text))
+    order = fused(alone, weights=plan.weights, fusion=plan.fusion, version=engine_version(client))
+    indices = {shard.index for shard in shards}
     return LegRuns(
         queries=legs,
         candidates={leg: len(alone[leg]) for leg in legs},
@@ -106,39 +99,31 @@ def run_legs(
             )
             for rank, hit in enumerate(together["hits"]["hits"], start=1)
         },
-        ours={_split(hit.doc_id): hit for hit in order.hits},
+        ours={_split(hit.doc_id, indices=indices): hit for hit in order.hits},
     )
 
 
-def _run(  # noqa: PLR0913 - the parts of one search
+def _fused_by_engine(
     client: OpenSearch,
     plan: FunnelPlan,
+    search: TextSearch,
     *,
     legs: Mapping[LegName, Body],
-    holds: Mapping[str, Any] | None,
     size: int,
-    source: Any,
 ) -> dict[str, Any]:
     body = {
-        "query": hybrid(legs, depth=plan.depth, holds=holds),
+        "query": hybrid(legs, depth=plan.depth, holds=search.filter),
         "size": size,
-        "_source": source,
+        "_source": [*plan.text_fields, plan.sparse_field],
         "search_pipeline": fusion_pipeline(plan),
     }
-    params = {"include_named_queries_score": "true"}
-    response: dict[str, Any] = client.search(index=plan.alias, body=body, params=params)
+    response: dict[str, Any] = client.search(index=plan.alias, body=body)
     return response
 
 
-def _leg_hits(response: Mapping[str, Any], *, leg: LegName) -> list[LegHit]:
-    """Read the hits of one leg; fused by rank, so that the order is the leg's own.
-
-    A hit's place stands for its number: documents with equal scores fall as they fell here.
-    """
-    return [
-        LegHit(doc_id=_joined(_key(hit)), score=leg_scores(hit)[leg], doc_number=place)
-        for place, hit in enumerate(response["hits"]["hits"])
-    ]
+def _both(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Body | None:
+    conditions = [dict(part) for part in (one, other) if part]
+    return {"bool": {"filter": conditions}} if conditions else None
 
 
 def lexical_terms_of(
@@ -186,11 +171,9 @@ def _key(hit: Mapping[str, Any]) -> Key:
     return (str(hit["_index"]), str(hit["_id"]))
 
 
-def _joined(key: Key) -> str:
-    # The name of an index has no slash.
-    return "/".join(key)
-
-
-def _split(joined: str) -> Key:
-    index, _, doc_id = joined.partition("/")
-    return (index, doc_id)
+def _split(doc_id: str, *, indices: set[str]) -> Key:
+    """Read the name that a leg gives a document: with its index only where there are several."""
+    if len(indices) == 1:
+        return (next(iter(indices)), doc_id)
+    index, _, own = doc_id.partition("/")
+    return (index, own)

@@ -65,6 +65,7 @@ def settings(node_url: str, service: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FUNNEL_URL", node_url)
     monkeypatch.setenv("FUNNEL_SERVICE_URL", service)
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
@@ -99,16 +100,39 @@ def test_from_a_file_to_explained_answers(
         assert bm25["hits"] == [], "no film has one of these words"
         best = funnel["hits"][0]
         assert best["doc_id"] == "alien"
-        assert best["legs"]["dense"]["rank"] == 1
-        assert best["legs"]["sparse"]["score"] == pytest.approx(
-            sum(product for _, product in best["terms"]), rel=1e-3
+        trace = best["trace"]
+        assert trace["legs"]["dense"]["rank"] == 1
+        sparse = trace["legs"]["sparse"]
+        assert sparse["score"] == pytest.approx(
+            sum(term["contribution"] for term in sparse["terms"]), rel=1e-4
         )
+        assert trace["engine_score"] == pytest.approx(
+            sum(leg["contribution"] for leg in trace["legs"].values()), abs=1e-5
+        )
+        assert funnel["trace"]["consistent"], trace["differences"]
+        check_the_table(capsys, index_name, trace)
         again = run(capsys, *apply, "--default")
         assert again["plan_id"] == applied["plan_id"]
     finally:
         removed = run(capsys, "pipeline", "remove", "--index", index_name)
     assert removed["was_default_of"] == [index_name]
     assert run(capsys, "pipeline", "show")["pipelines"] == []
+
+
+def check_the_table(capsys: pytest.CaptureFixture[str], index: str, trace: dict[str, Any]) -> None:
+    """Read the same trace as a person does, who has 100 columns."""
+    capsys.readouterr()
+    assert main(["search", "extraterrestrial monster", "--index", index, "--explain"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 100
+    [row] = [
+        line for line in printed if line.startswith("│ 1 ") and "alien" in line and "#" in line
+    ]
+    for leg in trace["legs"].values():
+        if leg["rank"] is not None:
+            assert f"{leg['contribution']:.4f} #{leg['rank']}" in row
+    assert f"{trace['fused_score']:.4f} #{trace['fused_rank']}" in row
+    assert any("funnel: everything adds up" in line for line in printed)
 
 
 def wait_until_full(capsys: pytest.CaptureFixture[str], index: str) -> Any:

@@ -53,6 +53,9 @@ def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
         "opensearch_funnel/engine/node/lock.json",
         "opensearch_funnel/demo/questions.jsonl",
         "opensearch_funnel/demo/qrels/test.tsv",
+        "opensearch_funnel/service/page/index.html",
+        "opensearch_funnel/service/page/page.css",
+        "opensearch_funnel/service/page/page.js",
     ):
         assert wanted in names
     assert not [n for n in names if n.endswith(".pth") or n.startswith(("tests/", "benchmarks/"))]

@@ -59,8 +59,9 @@ async function search({ remember = true } = {}) {
   }
   document.title = `${query} · funnel playground`;
   waiting();
-  running = new AbortController();
-  const { signal } = running;
+  const mine = new AbortController();
+  const { signal } = mine;
+  running = mine;
   const ask = (system) =>
     fetchJson("/search?trace=true", {
       body: { index: index.index, query, size: SIZE, system, highlight: true },
@@ -70,8 +71,8 @@ async function search({ remember = true } = {}) {
     const [bm25, funnel] = await Promise.all([ask("bm25"), ask("funnel")]);
     if (!signal.aborted) showAnswers(bm25, funnel, index);
   } catch (error) {
-    running.abort();
-    if (!signal.aborted || error.name !== "AbortError") failed(error);
+    mine.abort(); // what the other column asked is not waited for
+    failed(error);
   }
 }
 

@@ -64,7 +64,7 @@ function legsTable(trace, digits) {
       cell(number(leg.weight, 2)),
       cell(number(leg.contribution, digits), "sum"),
     );
-  const heads = ["Leg", "Place", "Raw score", "Normalised", "Weight", "Contributes"];
+  const heads = ["Leg", "Place", "Raw", "Scaled", "Weight", "Adds"];
   return el(
     "table",
     {},

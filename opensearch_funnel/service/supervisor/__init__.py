@@ -16,8 +16,10 @@ the reason, at once or a little after the deadline that the plan gives its stage
 * ``answers``: bytes of answers; no I/O
 * ``deadlines``: how long the worker may take, learned from its answers
 * ``link``: connections to the worker
-* ``front``: connections of clients
+* ``connection``: connections of clients
+* ``front``: what they share
 * ``worker``: the worker's life: started, watched, started again
 * ``counts``: what ``/metrics`` says of all this
+* ``unread_log``: a log that nobody reads stops nothing
 * ``supervising``: the parts put together, signals and the end
 """

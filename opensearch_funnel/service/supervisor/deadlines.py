@@ -11,9 +11,10 @@ DEADLINE_HEADER = b"x-funnel-deadline-ms"
 
 _OWN_ROUTES = {b"/health": 1.0, b"/ready": 1.0, b"/metrics": 2.0}
 _OTHERS_S = 60.0
-_GRACE_SHARE = 0.1
-# Of the 200 ms or more that the engine waits longer than the plan's deadline.
-_LONGEST_GRACE_S = 0.15
+# The engine waits 200 ms or more beyond the plan's deadline, and a search has to be answered
+# within a fifth of it: half of that fifth is left to the engine, and to a busy machine.
+_GRACE_SHARE = 0.06
+_SHORTEST_GRACE_S, _LONGEST_GRACE_S = 0.015, 0.15
 _REMEMBERED = 256
 _MILLISECONDS = 1000
 
@@ -22,7 +23,7 @@ class Deadlines:
     """Seconds for each path; those of plans are learned from the worker's own answers.
 
     The worker keeps its deadlines itself and knows why it missed one. The supervisor's are a
-    tenth longer, and count when the worker cannot even say no: it is stopped, or its event loop
+    little longer, and count when the worker cannot even say no: it is stopped, or its event loop
     hangs. A path that the worker never answered is given the time of any other route; the engine
     waits no longer than its own ``read_timeout`` for it.
 
@@ -33,7 +34,7 @@ class Deadlines:
         60.0
         >>> deadlines.learn(path, [(b"x-funnel-deadline-ms", b"250")])
         >>> deadlines.of(path)
-        0.275
+        0.265
     """
 
     def __init__(self) -> None:
@@ -56,4 +57,5 @@ class Deadlines:
                 if len(self._learned) >= _REMEMBERED:
                     # The one that was learned longest ago: its plan is likely gone.
                     del self._learned[next(iter(self._learned))]
-                self._learned[path] = deadline + min(deadline * _GRACE_SHARE, _LONGEST_GRACE_S)
+                grace = max(deadline * _GRACE_SHARE, _SHORTEST_GRACE_S)
+                self._learned[path] = deadline + min(grace, _LONGEST_GRACE_S)

@@ -1,57 +1,33 @@
-"""Connections of clients: a request goes to the worker, or is answered here."""
+"""What the connections of clients share: what they know, count, log and say."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import re
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from secrets import token_hex
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from opensearch_funnel.service.supervisor import counts as counting
-from opensearch_funnel.service.supervisor.answers import (
-    CONTINUE,
-    LAST_CHUNK,
-    answer_head,
-    as_json,
-    forwarded_request,
-    json_headers,
-    passed_on,
-    whole_answer,
-)
+from opensearch_funnel.service.supervisor.answers import passed_on
 from opensearch_funnel.service.supervisor.counts import Counts, Reason
 from opensearch_funnel.service.supervisor.deadlines import Deadlines
-from opensearch_funnel.service.supervisor.link import Call, WholeAnswer, WorkerLink
-from opensearch_funnel.service.supervisor.reading import (
-    Header,
-    Limits,
-    Refusal,
-    Request,
-    RequestReader,
-)
+from opensearch_funnel.service.supervisor.link import WorkerLink
+from opensearch_funnel.service.supervisor.reading import Header, Limits, Request
 
 logger = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 4096
-MOST_CALLS = 512
-"""Requests that are with the worker at once; it refuses most of them itself before that."""
-HEAD_S, BODY_S, IDLE_S, UNREAD_S = 10.0, 60.0, 75.0, 60.0
-"""How long a client may take: for a head, for a body, between requests, and to read an answer."""
-LINGER_S = 3.0
-"""How long a client may go on sending what was refused: a connection that is closed before may
-take the refusal with it."""
 _SWEEP_S = 1.0
-
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 # The engine passes no header on to the second call of a search: its id is in the rank context.
 _ID_IN_BODY = re.compile(rb'"request"\s*:\s*"([A-Za-z0-9._:-]{1,64})"')
 _STAGE = re.compile(rb"/v1/plans/[^/]+/(rewrite|rank|embed)")
 _ID_BYTES = 8
+_REFUSED = frozenset({401, 403})
 
 
 class WorkerState(Protocol):
@@ -75,8 +51,8 @@ class Front:
     identity: dict[str, str]
     """What the service is; part of the supervisor's own answer to ``/health``."""
     limits: Limits
-    deadlines: Deadlines
-    connections: set[ClientConnection]
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    connections: set[Connection] = field(default_factory=set)
     calls: int = 0
     stopping: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,299 +77,63 @@ class Front:
         for connection in list(self.connections):
             connection.abort()
 
-
-class ClientConnection(asyncio.Protocol):
-    """One connection of a client; also the listener of the answer that it waits for."""
-
-    def __init__(self, front: Front) -> None:
-        self._front = front
-        self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader(limits=front.limits, clock=self._loop.time)
-        self._waiting: deque[Request | Refusal] = deque()
-        self._request: Request | None = None
-        self._request_id = b""
-        self._call: Call | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._out: list[bytes] = []
-        self._began = self._chunked = self._paused = self._continued = False
-        self._last_activity = self._loop.time()
-        self._unread_since: float | None = None
-        self._refused_at: float | None = None
-        self._taking_up = False
-
-    # The client's side.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be connected; one too many is told so."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._front.connections.add(self)
-        if len(self._front.connections) > MOST_CONNECTIONS:
-            self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Ask the worker no more: nobody is there to hear the answer."""
-        del exc
-        self._front.connections.discard(self)
-        if self._front.stopping and not self._front.connections:
-            self._front.emptied.set()
-        self._waiting.clear()
-        if self._call is not None:
-            self._call.give_up()
-        self._settle()
-
-    def data_received(self, data: bytes) -> None:
-        """Take what the client sends."""
-        self._last_activity = self._loop.time()
-        self._waiting.extend(self._reader.feed(data))
-        self._next()
-        if self._waiting and not self._paused and not self._transport.is_closing():
-            # Requests sent ahead wait in the kernel, and not here.
-            self._paused = True
-            self._transport.pause_reading()
-
-    def pause_writing(self) -> None:
-        """Hold the worker's answer back: the client reads slowly."""
-        self._unread_since = self._loop.time()
-        if self._call is not None:
-            self._call.pause()
-
-    def resume_writing(self) -> None:
-        """Let it come again."""
-        self._unread_since = None
-        if self._call is not None:
-            self._call.resume()
-
-    def end_if_stuck(self, now: float) -> None:
-        """End the connection where the client has kept it waiting for too long."""
-        closing = self._transport.is_closing()
-        if self._refused_at is not None and now - self._refused_at > LINGER_S:
-            self.abort()
-        elif self._unread_since is not None or closing:
-            if now - (self._unread_since or self._last_activity) > UNREAD_S:
-                self.abort()
-        elif self._request is None:
-            if self._reader.in_head:
-                patience, since = HEAD_S, self._reader.began
-            elif self._reader.in_body:
-                patience, since = BODY_S, self._reader.began
-            else:
-                patience, since = IDLE_S, self._last_activity
-            if now - since > patience:
-                self._transport.close()
-
-    def end_if_idle(self) -> None:
-        """End the connection unless a request is on its way."""
-        if self._request is None and not self._reader.in_head and not self._reader.in_body:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """End the connection, whatever is on its way."""
-        self._transport.abort()
-
-    def _next(self) -> None:
-        """Take up the requests that came in whole, as long as they are answered at once."""
-        if self._taking_up:
-            return  # the loop below goes on when the answer that is being given is out
-        self._taking_up = True
-        while self._request is None and self._waiting and not self._transport.is_closing():
-            following = self._waiting.popleft()
-            if isinstance(following, Refusal):
-                self._refuse(following)
-            else:
-                self._forward(following)
-        self._taking_up = False
-        if self._request is not None or self._waiting or self._transport.is_closing():
-            return
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        if self._reader.wants_continue and not self._continued:
-            self._continued = True
-            self._transport.write(CONTINUE)
-
-    def _refuse(self, refusal: Refusal) -> None:
-        """Answer what is no request that can be passed on; the connection ends with that."""
-        logger.info("refused (%d): %s", refusal.status, refusal.reason)
-        answer = whole_answer(
-            refusal.status,
-            as_json({"error": refusal.reason}),
-            headers=json_headers(refusal.status),
-            version="1.1",
-            keep_alive=False,
-            head_only=False,
-        )
-        self._transport.write(answer)
-        self._transport.write_eof()
-        self._waiting.clear()
-        self._refused_at = self._loop.time()
-
-    def _forward(self, request: Request) -> None:
-        front = self._front
-        self._request, self._began, self._continued = request, False, False
-        given = request.header(b"x-request-id")
-        usable = given is not None and _ID.fullmatch(given)
-        self._request_id = given if given and usable else token_hex(_ID_BYTES).encode()
-        if front.stopping:
-            self._unavailable("stopping", "the service is ending")
-            return
-        link = front.worker.link
-        if link is None:
-            self._unavailable(*front.worker.unavailable)
-            return
-        if front.calls >= MOST_CALLS:
-            self._unavailable("busy", f"the worker has {front.calls} requests already")
-            return
-        allowed = front.deadlines.of(request.path)
-        left = request.began + allowed - self._loop.time()
-        self._timer = self._loop.call_later(max(left, 0.0), self._late, allowed)
-        front.calls += 1
-        listener = WholeAnswer(self._metrics) if _is_metrics(request) else self
-        head_only = request.method == b"HEAD"
-        message = forwarded_request(request, request_id=self._request_id)
-        self._call = link.ask(message, listener, head_only=head_only)
-
-    # The worker's side.
-
-    def answer_began(self, status: int, headers: list[Header], *, chunked: bool) -> None:
-        """Pass the head on."""
-        request = self._request
-        assert request is not None  # noqa: S101 - a call ends with its request
-        self._front.deadlines.learn(request.path, headers)
-        self._began = True
-        self._chunked = chunked and request.version != "1.0" and request.method != b"HEAD"
-        kept = passed_on(headers)
-        if not chunked:
-            kept += [header for header in headers if header[0] == b"content-length"]
-        elif request.version != "1.0":
-            kept.append((b"transfer-encoding", b"chunked"))
-        else:
-            request.keep_alive = False  # only the end of the connection tells where it ends
-        self._out.append(
-            answer_head(status, kept, version=request.version, keep_alive=self._keeps(request))
-        )
-
-    def answer_part(self, part: bytes) -> None:
-        """Pass a part of the body on."""
-        self._last_activity = self._loop.time()
-        self._out.append(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
-
-    def answer_arrived(self) -> None:
-        """Send what has come so far."""
-        if self._out:
-            self._transport.write(b"".join(self._out))
-            self._out.clear()
-
-    def answer_ended(self) -> None:
-        """Send the rest, and take up the next request."""
-        if self._chunked:
-            self._out.append(LAST_CHUNK)
-        self.answer_arrived()
-        self._finish()
-
-    def answer_lost(self, why: str) -> None:
-        """Answer 503 where nothing was sent yet; half an answer can only be broken off."""
-        self._unavailable("lost", why)
-
-    def _metrics(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        """Answer ``/metrics``: what the supervisor counts comes after what the worker counts."""
-        ok, refused = status == HTTPStatus.OK, status in {401, 403}
-        own = self._front.counts.text(worker_up=self._front.worker.link is not None).encode()
-        kind = next((v for k, v in headers if k == b"content-type"), counting.CONTENT_TYPE)
-        if refused:
-            self._answer(status, body, headers=passed_on(headers))
-        else:
-            self._answer(
-                HTTPStatus.OK,
-                body + own if ok else own,
-                headers=[(b"content-type", kind if ok else counting.CONTENT_TYPE)],
-            )
-
-    def _late(self, allowed: float) -> None:
-        """Wait no longer for the worker, unless its answer is coming in, and may take its time."""
-        request = self._request
-        assert request is not None  # noqa: S101 - the timer ends with its request
-        deadlines = self._front.deadlines
-        silence = self._loop.time() - self._last_activity
-        if self._began and not deadlines.bounds_the_whole(request.path) and silence < allowed:
-            self._timer = self._loop.call_later(allowed - silence, self._late, allowed)
-            return
-        if self._call is not None:
-            self._call.give_up()
-        self._unavailable("deadline", f"the worker did not answer within {allowed * 1000:.0f} ms")
-
-    # Answers of the supervisor's own.
-
-    def _unavailable(self, reason: Reason, detail: str) -> None:
-        """Answer in place of the worker; log it, once."""
-        request = self._request
-        assert request is not None  # noqa: S101 - a call ends with its request
-        if _is_metrics(request):
-            self._metrics(0, [], b"")
-            return
-        self._front.counts.unavailable(reason)
-        self._log(request, reason, detail)
-        if self._began:
-            self._transport.abort()
-            return
-        content: dict[str, Any] = {"error": detail, "reason": reason}
-        if request.path == b"/ready":
-            content = {"ready": False, **content}
-        elif request.path == b"/health":
-            content = {**self._front.identity, **content}
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        headers = [*json_headers(status), (b"x-request-id", self._request_id)]
-        self._answer(status, as_json(content), headers=headers)
-
-    def _log(self, request: Request, reason: Reason, detail: str) -> None:
-        """Write one line; a search that goes on without its stage is worth a warning."""
+    def note(self, request: Request, reason: Reason, detail: str, *, request_id: bytes) -> None:
+        """Count and log a 503, in one line; a search that lost a stage is worth a warning."""
+        self.counts.unavailable(reason)
         found = _STAGE.fullmatch(request.path)
         of_search = _ID_IN_BODY.search(request.body) if found and found[1] == b"rank" else None
         logger.log(
             logging.WARNING if found else logging.INFO,
             "request=%s stage=%s reason=%s status=503 path=%s: %s",
-            (of_search[1] if of_search else self._request_id).decode(),
+            (of_search[1] if of_search else request_id).decode(),
             found[1].decode() if found else "request",
             reason,
             request.path.decode("latin-1"),
             detail,
         )
 
-    def _answer(self, status: int, body: bytes, *, headers: Sequence[Header]) -> None:
-        request = self._request
-        assert request is not None  # noqa: S101 - there is no answer without a request
-        answer = whole_answer(
-            status,
-            body,
-            headers=headers,
-            version=request.version,
-            keep_alive=self._keeps(request),
-            head_only=request.method == b"HEAD",
-        )
-        self._transport.write(answer)
-        self._finish()
+    def unavailable_content(self, request: Request, reason: Reason, detail: str) -> dict[str, Any]:
+        """Return what a 503 says; ``/health`` also says what it is that cannot answer."""
+        # Cohere's clients read "message", the engine's log shows all of it.
+        content: dict[str, Any] = {"error": detail, "message": detail, "reason": reason}
+        if request.path == b"/ready":
+            return {"ready": False, **content}
+        return {**self.identity, **content} if request.path == b"/health" else content
 
-    def _keeps(self, request: Request) -> bool:
-        request.keep_alive = request.keep_alive and not self._front.stopping
-        return request.keep_alive
-
-    def _finish(self) -> None:
-        request = self._request
-        self._settle()
-        if request is not None and not request.keep_alive:
-            self._transport.close()
-        else:
-            self._next()
-
-    def _settle(self) -> None:
-        """Forget the request that was answered, or that nobody waits for any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._call is not None:
-            self._front.calls -= 1
-        self._request = self._call = self._timer = None
-        self._out.clear()
-        self._last_activity = self._loop.time()
+    def metrics_answer(
+        self, status: int, headers: Sequence[Header], body: bytes
+    ) -> tuple[int, list[Header], bytes]:
+        """Return the answer to ``/metrics``, given the worker's: its text, then the own one."""
+        if status in _REFUSED:
+            return status, passed_on(headers), body
+        own = self.counts.text(worker_up=self.worker.link is not None).encode()
+        kind = next((v for k, v in headers if k == b"content-type"), counting.CONTENT_TYPE)
+        if status == HTTPStatus.OK:
+            return HTTPStatus.OK, [(b"content-type", kind)], body + own
+        return HTTPStatus.OK, [(b"content-type", counting.CONTENT_TYPE)], own
 
 
-def _is_metrics(request: Request) -> bool:
+class Connection(Protocol):
+    """A client's connection, as far as all of them are looked after together."""
+
+    def end_if_stuck(self, now: float) -> None:
+        """End the connection where the client has kept it waiting for too long."""
+
+    def end_if_idle(self) -> None:
+        """End the connection unless a request is on its way."""
+
+    def abort(self) -> None:
+        """End the connection, whatever is on its way."""
+
+
+def is_metrics(request: Request) -> bool:
+    """Say whether a request is one that the supervisor answers together with the worker."""
     return request.path == b"/metrics" and request.method in {b"GET", b"HEAD"}
+
+
+def request_id_of(request: Request) -> bytes:
+    """Return the id that a client gave, where it can be logged and sent back; else a new one."""
+    given = request.header(b"x-request-id")
+    if given is not None and _ID.fullmatch(given):
+        return given
+    return token_hex(_ID_BYTES).encode()

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from opensearch_funnel.service.supervisor.connection import ClientConnection
 from opensearch_funnel.service.supervisor.counts import Counts
-from opensearch_funnel.service.supervisor.deadlines import Deadlines
-from opensearch_funnel.service.supervisor.front import ClientConnection, Front
+from opensearch_funnel.service.supervisor.front import Front
 from opensearch_funnel.service.supervisor.reading import Limits
+from opensearch_funnel.service.supervisor.unread_log import log_in_a_thread
 from opensearch_funnel.service.supervisor.worker import Patience, Worker, WorkerCommand
 
 _BACKLOG = 2048
@@ -60,6 +61,7 @@ def supervise(  # noqa: PLR0913 - what a test or an operator may want to be othe
     _allow_many_files()
     with (
         _signals_kept(),
+        log_in_a_thread(),
         TemporaryDirectory(prefix="funnel-") as folder,
         asyncio.Runner(loop_factory=_fast_loop()) as runner,
     ):
@@ -75,8 +77,6 @@ def supervise(  # noqa: PLR0913 - what a test or an operator may want to be othe
                 counts=counts,
                 identity=dict(identity),
                 limits=limits or Limits(),
-                deadlines=Deadlines(),
-                connections=set(),
             )
             return await _run(sock, worker, front, until_eof=until_eof, drain_s=patience.drain)
 

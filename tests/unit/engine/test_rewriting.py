@@ -38,7 +38,7 @@ def test_the_upgraded_body_is_exactly_this() -> None:
         "timeout": "1s",
         "from": 0,
         "size": 10,
-        "_source": {"excludes": ["funnel"]},
+        "_source": {"excludes": ["funnel", "funnel.*"]},
         "query": {
             "hybrid": {
                 "pagination_depth": 50,

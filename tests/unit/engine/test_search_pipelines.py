@@ -4,11 +4,13 @@ import re
 
 import pytest
 
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Fusion, Reranking
+from opensearch_funnel.core.errors import InvalidPlanError
+from opensearch_funnel.core.plan import Deadlines, DenseLeg, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.engine.search_pipelines import (
     funnel_pipeline,
     fusion_processor,
     plan_address,
+    plan_connectors,
     rank_connector,
     rewrite_connector,
     trusted_pattern,
@@ -92,6 +94,43 @@ def test_the_rank_connector_takes_the_query_as_an_object() -> None:
     assert call["request_body"] == (
         '{"plan": ${parameters.query}, "documents": ${parameters.documents}}'
     )
+
+
+def test_the_engine_asks_for_the_vector_of_a_text_by_a_model_of_its_own() -> None:
+    plan = FunnelPlan(alias="films", dense=DenseLeg(native_neural=True))
+    connector = plan_connectors(plan, service_url=SERVICE)["embed"]
+    assert connector["actions"] == [
+        {
+            "action_type": "predict",
+            "method": "POST",
+            "url": f"{SERVICE}/v1/plans/{plan.plan_id}/embed",
+            "headers": {"Content-Type": "application/json"},
+            "request_body": '{"input": ${parameters.input}}',
+            "pre_process_function": "connector.pre_process.openai.embedding",
+            "post_process_function": "connector.post_process.openai.embedding",
+        }
+    ]
+    body = funnel_pipeline(plan, rewrite_model="W", rank_model=None, embed_model="E")
+    names = [next(iter(processor)) for processor in body["request_processors"]]
+    assert names.index("neural_query_enricher") > names.index("ml_inference")
+    without = plan.with_legs("bm25", "sparse")
+    assert list(plan_connectors(without, service_url=SERVICE)) == ["rewrite"]
+
+
+def test_a_token_goes_into_a_credential_and_not_into_the_header() -> None:
+    plan = FunnelPlan(alias="films", rerank=Reranking(enabled=True))
+    shown = "s3cret"
+    for connector in plan_connectors(plan, service_url=SERVICE, token=shown).values():
+        assert connector["credential"] == {"token": shown}
+        (call,) = connector["actions"]
+        assert call["headers"]["Authorization"] == "Bearer ${credential.token}"
+        assert shown not in str(call)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "${credential.x}", "tüte", "line\nbreak"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    with pytest.raises(InvalidPlanError, match="token cannot be sent"):
+        plan_connectors(PLAN, service_url=SERVICE, token=token)
 
 
 def test_the_engine_waits_longer_than_the_service_works() -> None:

@@ -10,6 +10,7 @@ from opensearch_funnel.build.plans import SharedModels
 from opensearch_funnel.core.errors import EngineUnreachableError, InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.encoders.opening import Encoder
 from opensearch_funnel.service.plans import (
     FIRST_RETRY_S,
     KEPT_PLANS,
@@ -102,3 +103,24 @@ def test_plans_share_the_models_that_they_have_in_common() -> None:
     second = shared.open(FunnelPlan.from_dict({**fused.to_dict(), "depth": 77}))
     assert first.sparse is not None
     assert first.sparse is second.sparse
+
+
+@pytest.mark.model
+def test_both_models_of_a_cascade_are_opened_and_models_are_adapted_once() -> None:
+    adapted: list[str] = []
+
+    def adapt(encoder: Encoder) -> Encoder:
+        adapted.append(encoder.name)
+        return encoder
+
+    mini = "funnel-reranker-mini"
+    plain = FunnelPlan(alias="films").with_legs("bm25")
+    rerank = {"enabled": True, "model": mini}
+    shared = SharedModels(Settings(), adapt=adapt)
+    alone = shared.open(FunnelPlan.from_dict({**plain.to_dict(), "rerank": rerank}))
+    assert alone.first_reranker is None
+    cascade = {**rerank, "first_model": mini}
+    both = shared.open(FunnelPlan.from_dict({**plain.to_dict(), "rerank": cascade}))
+    assert both.first_reranker is both.reranker is alone.reranker is shared.named(mini)
+    assert adapted == [mini]
+    assert shared.opened() == [mini]

@@ -124,5 +124,8 @@ def test_a_context_that_is_none_is_refused_in_one_line() -> None:
 
 @pytest.mark.parametrize("keys", [("",), (key("a"), key("a")), (text_hash("x"),)])
 def test_a_hit_without_a_key_of_its_own_keeps_the_fused_order(keys: tuple[str, ...]) -> None:
-    with pytest.raises(StageUnavailableError, match=r"funnel\.id"):
-        rank(request(*keys), ready=READY, fetch_texts=list)
+    page = [key("b"), *keys]
+    scores = rank(request(*page), ready=READY, fetch_texts=list)
+    assert len(scores) == len(page)
+    assert scores == sorted(scores, reverse=True)
+    assert max(scores) < 1, "marked as not reranked"

@@ -1,0 +1,171 @@
+"""What can be measured of a plan, and how: legs alone, their fusion, all of it in either form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.build.funnel import client_funnel
+from opensearch_funnel.build.service import applied_plan, reachable_service, service_token
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.models import PlanModels
+from opensearch_funnel.core.plan import Deadlines, FunnelPlan
+from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.core.stage import PairScorer
+from opensearch_funnel.engine.applying import pipeline_name
+from opensearch_funnel.evaluating.funnel_systems import (
+    client_system,
+    fused_system,
+    leg_system,
+    native_system,
+)
+from opensearch_funnel.evaluating.measures import DEFAULT_MEASURES, Measure
+from opensearch_funnel.evaluating.systems import System, bm25_system
+from opensearch_funnel.settings import Settings
+
+SystemName = Literal["bm25", "sparse", "dense", "hybrid", "funnel"]
+SYSTEMS: tuple[SystemName, ...] = ("bm25", "sparse", "dense", "hybrid", "funnel")
+Execution = Literal["native", "client"]
+Switch = Literal["auto", "on", "off"]
+
+WITHOUT = "hybrid without "
+_LIFTED = Deadlines(rewrite_ms=60_000, rank_ms=60_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to measure, and how.
+
+    Attributes:
+        systems: names of ``SYSTEMS``.
+        measures: what to compute.
+        execution: ``native`` sends a client's plain query through the search pipeline;
+            ``client`` runs the same stages here.
+        leave_one_out: measure the hybrid without each of its legs, too.
+        keep_deadlines: measure with the plan's deadlines; by default they are lifted, and hold
+            only while latency is taken.
+        rerank: ``auto`` decides on queries that are not reported; ``on`` and ``off`` don't ask.
+
+    Raises:
+        InputError: what was asked for has no client form.
+    """
+
+    systems: Sequence[SystemName] = SYSTEMS
+    measures: Sequence[Measure] = DEFAULT_MEASURES
+    execution: Execution = "native"
+    leave_one_out: bool = True
+    keep_deadlines: bool = False
+    rerank: Switch = "auto"
+
+    def __post_init__(self) -> None:
+        if self.execution == "client" and self.keep_deadlines:
+            raise InputError(
+                "the client form has no deadlines: take --deadline or client, not both"
+            )
+        if self.execution == "client" and not {"hybrid", "funnel"} & set(self.systems):
+            raise InputError(
+                "only hybrid and funnel have a client form: add one of them to --systems, or "
+                "leave --execution out"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedSystems:
+    """Opens the systems of a request.
+
+    Attributes:
+        client: the cluster.
+        settings: where service and models are.
+        progress: hears of what is fetched.
+    """
+
+    client: OpenSearch
+    settings: Settings
+    progress: Progress = SILENT
+
+    @contextmanager
+    def opened(
+        self, plan: FunnelPlan, *, models: PlanModels, request: Request
+    ) -> Iterator[list[System]]:
+        """Open the systems that were asked for, in the order of the funnel."""
+        hybrid = replace(plan, rerank=replace(plan.rerank, enabled=False))
+        with ExitStack() as stack:
+            url = ""
+            if request.execution == "native" and {"hybrid", "funnel"} & set(request.systems):
+                url = stack.enter_context(reachable_service(self.settings))
+            systems: list[System] = []
+            for name in request.systems:
+                chosen = plan if name == "funnel" else hybrid
+                if name == "bm25":
+                    systems.append(bm25_system(self.client, index=plan.alias))
+                elif name in ("sparse", "dense"):
+                    systems.append(leg_system(self.client, plan, leg=name, models=models))
+                elif request.execution == "client":
+                    systems.append(self._client_system(chosen, name=name, models=models))
+                else:
+                    lifted = not request.keep_deadlines
+                    native = self._native(chosen, name=name, service_url=url, lifted=lifted)
+                    systems.append(stack.enter_context(native))
+            if request.leave_one_out and "hybrid" in request.systems:
+                rest = self._without_each_leg(hybrid, models=models, execution=request.execution)
+                systems.extend(rest)
+            yield systems
+
+    def _client_system(self, plan: FunnelPlan, *, name: str, models: PlanModels) -> System:
+        if plan.rerank.enabled:
+            cascade = bool(plan.rerank.first_model)
+            models = replace(
+                models,
+                reranker=self.open_reranker(plan.rerank.model),
+                first_reranker=self.open_reranker(plan.rerank.first_model) if cascade else None,
+            )
+        return client_system(client_funnel(self.client, plan, models=models), name=name)
+
+    def _without_each_leg(
+        self, plan: FunnelPlan, *, models: PlanModels, execution: Execution
+    ) -> Iterator[System]:
+        legs = plan.active_legs
+        for leg in legs if len(legs) > 1 else ():
+            rest = plan.with_legs(*(other for other in legs if other != leg))
+            if execution == "client":
+                yield self._client_system(rest, name=WITHOUT + leg, models=models)
+            else:
+                yield fused_system(self.client, rest, name=WITHOUT + leg, models=models)
+
+    @contextmanager
+    def _native(
+        self, plan: FunnelPlan, *, name: str, service_url: str, lifted: bool
+    ) -> Iterator[System]:
+        """Apply a plan under a name of its own, twice where deadlines are lifted."""
+        base = f"{pipeline_name(plan.alias)}-{name}"
+        patient = replace(plan, deadlines=_LIFTED) if lifted else plan
+        with ExitStack() as stack:
+            pipelines = {
+                chosen.plan_id: stack.enter_context(
+                    applied_plan(
+                        self.client,
+                        chosen,
+                        service_url=service_url,
+                        name=f"{base}-{number}",
+                        token=service_token(self.settings),
+                    )
+                )
+                for number, chosen in enumerate({p.plan_id: p for p in (patient, plan)}.values())
+            }
+            yield native_system(
+                self.client,
+                plan,
+                name=name,
+                pipeline=pipelines[patient.plan_id],
+                timed_pipeline=pipelines[plan.plan_id],
+            )
+
+    def open_reranker(self, name: str) -> PairScorer:
+        """Open a cross-encoder by the name of its manifest."""
+        from opensearch_funnel.encoders.opening import open_cross_encoder
+
+        return open_cross_encoder(name, threads=self.settings.threads, progress=self.progress)
