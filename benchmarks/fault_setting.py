@@ -31,6 +31,7 @@ from opensearch_funnel.engine.client import connect
 from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
 from opensearch_funnel.service.process import wait_for_plan
+from opensearch_funnel.service.supervisor.late import LISTENED_S
 from opensearch_funnel.settings import Settings
 from opensearch_funnel.testing import WordVector, WordWeights
 
@@ -80,7 +81,8 @@ class Bench:
         self.control.write(stage, fault)
 
     def log(self) -> str:
-        """Return what the service has logged."""
+        """Return what the service has logged, once it has written it."""
+        time.sleep(2 * LISTENED_S)
         return (self.folder / "service.log").read_text(encoding="utf-8")
 
     def search(self, text: str, *, pipeline: str) -> tuple[dict[str, Any], float]:

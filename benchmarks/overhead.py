@@ -27,6 +27,7 @@ import os
 import platform
 import random
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -470,6 +471,8 @@ def main() -> int:
     if arguments.serve:
         serve(settings)
         return 0
+    # What was made in the cluster is taken back, also when a time limit ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         found = run(
             settings,

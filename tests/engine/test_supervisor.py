@@ -102,7 +102,9 @@ def running(folder: Path) -> Iterator[Supervised]:
         try:
             yield Supervised(child.stdout.readline().strip(), child, log, folder)
         finally:
-            child.kill()
+            # In order: its folder goes with it.
+            child.terminate()
+            child.wait(20)
 
 
 def alive(pid: int) -> bool:

@@ -16,6 +16,7 @@ the reason, at once or a little after the deadline that the plan gives its stage
 * ``answers``: bytes of answers; no I/O
 * ``deadlines``: how long the worker may take, learned from its answers
 * ``link``: connections to the worker
+* ``late``: what the worker says after its deadline
 * ``connection``: connections of clients
 * ``front``: what they share
 * ``worker``: the worker's life: started, watched, started again

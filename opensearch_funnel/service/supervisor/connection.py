@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
@@ -21,6 +22,7 @@ from opensearch_funnel.service.supervisor.answers import (
 )
 from opensearch_funnel.service.supervisor.counts import Reason
 from opensearch_funnel.service.supervisor.front import Front, is_metrics, request_id_of
+from opensearch_funnel.service.supervisor.late import LateAnswer
 from opensearch_funnel.service.supervisor.link import Call, WholeAnswer
 from opensearch_funnel.service.supervisor.reading import (
     Header,
@@ -244,8 +246,6 @@ class ClientConnection(asyncio.Protocol):
         if self._began and not deadlines.bounds_the_whole(request.path) and silence < allowed:
             self._timer = self._loop.call_later(allowed - silence, self._late, allowed)
             return
-        if self._call is not None:
-            self._call.give_up()
         self._unavailable("deadline", f"the worker did not answer within {allowed * 1000:.0f} ms")
 
     # Answers of the supervisor's own.
@@ -254,10 +254,18 @@ class ClientConnection(asyncio.Protocol):
         """Answer in place of the worker; log it, once."""
         request = self._request
         assert request is not None  # noqa: S101 - a call ends with its request
+        call = self._call
         if is_metrics(request):
+            if call is not None:
+                call.give_up()
             self._metrics(0, [], b"")
             return
-        self._front.note(request, reason, detail, request_id=self._request_id)
+        self._front.counts.unavailable(reason)
+        log = partial(self._front.log, request, reason, detail, request_id=self._request_id)
+        if call is not None and not call.over and not self._began:
+            LateAnswer(call, log=log)
+        else:
+            log()
         if self._began:
             self._transport.abort()
             return

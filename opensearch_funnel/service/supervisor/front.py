@@ -77,9 +77,8 @@ class Front:
         for connection in list(self.connections):
             connection.abort()
 
-    def note(self, request: Request, reason: Reason, detail: str, *, request_id: bytes) -> None:
-        """Count and log a 503, in one line; a search that lost a stage is worth a warning."""
-        self.counts.unavailable(reason)
+    def log(self, request: Request, reason: Reason, detail: str, *, request_id: bytes) -> None:
+        """Log a 503 in one line; a search that lost a stage is worth a warning."""
         found = _STAGE.fullmatch(request.path)
         of_search = _ID_IN_BODY.search(request.body) if found and found[1] == b"rank" else None
         logger.log(

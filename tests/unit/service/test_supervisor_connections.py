@@ -18,6 +18,7 @@ import pytest
 from opensearch_funnel.service.supervisor.connection import HEAD_S, IDLE_S, ClientConnection
 from opensearch_funnel.service.supervisor.counts import Counts, Reason
 from opensearch_funnel.service.supervisor.front import Front
+from opensearch_funnel.service.supervisor.late import LISTENED_S
 from opensearch_funnel.service.supervisor.link import WorkerLink
 from opensearch_funnel.service.supervisor.reading import Limits
 
@@ -292,10 +293,9 @@ def test_a_worker_that_hangs_is_answered_for_at_the_deadline_that_it_told(
             assert (await it.ask(request(REWRITE, body=b"{}")))[0] == 200
             loop = asyncio.get_running_loop()
             start = loop.time()
-            with caplog.at_level(logging.INFO):
-                status, headers, body = await it.ask(
-                    request(REWRITE, headers=b"x-request-id: r-7\r\n", body=b"{}")
-                )
+            status, headers, body = await it.ask(
+                request(REWRITE, headers=b"x-request-id: r-7\r\n", body=b"{}")
+            )
             taken = loop.time() - start
             assert (status, headers["x-request-id"]) == (503, "r-7")
             assert orjson.loads(body)["reason"] == "deadline"
@@ -305,11 +305,38 @@ def test_a_worker_that_hangs_is_answered_for_at_the_deadline_that_it_told(
             assert it.connections == 2
             assert 'reason="deadline"} 1' in it.front.counts.text(worker_up=True)
             assert it.front.calls == 0
+            await asyncio.sleep(LISTENED_S + 0.1)
 
-    run(scenario())
+    with caplog.at_level(logging.INFO):
+        run(scenario())
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 1
     assert "request=r-7 stage=rewrite reason=deadline status=503" in warned[0]
+
+
+@pytest.mark.parametrize(("status", "lines"), [(b"503 Service Unavailable", 0), (b"200 OK", 1)])
+def test_a_worker_that_is_late_and_says_why_has_the_only_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, status: bytes, lines: int
+) -> None:
+    waits = [0.0, 0.2, 0.0]
+
+    async def worker(_: bytes, __: bytes) -> bytes:
+        late = waits.pop(0)
+        await asyncio.sleep(late)
+        return ok(headers=DEADLINE, status=status if late else b"200 OK")
+
+    async def scenario() -> None:
+        async with rig(tmp_path, worker) as it:
+            ask = request(REWRITE, body=b"{}")
+            answers = [(await it.ask(ask))[0], (await it.ask(ask))[0]]
+            await asyncio.sleep(0.2)
+            answers.append((await it.ask(ask))[0])
+            assert answers == [200, 503, 200]
+            assert it.connections == 1, "its late answer leaves the connection clean"
+
+    with caplog.at_level(logging.WARNING):
+        run(scenario())
+    assert caplog.text.count("reason=deadline") == lines
 
 
 def test_the_id_of_a_search_is_found_in_what_is_ranked(
