@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     service_token: SecretStr | None = None
     """What every caller of the service has to show; best given by ``FUNNEL_SERVICE_TOKEN``. The
     service listens on another address than loopback only with one."""
+    score_cache: int = Field(default=200_000, ge=0)
+    """How many scores of the reranker the service keeps; 0 keeps none, so that a query that is
+    asked again takes as long as the first time."""
     home: Path = Field(default_factory=default_home)
     """Where the embedded node, models and graphs are kept."""
     datasets: Path = Path("../shared/datasets")
@@ -133,6 +136,7 @@ class Settings(BaseSettings):
             "TIMEOUT": self.timeout,
             "HOME": self.home,
             "THREADS": self.threads,
+            "SCORE_CACHE": self.score_cache,
         }
         return {f"FUNNEL_{k}": str(v) for k, v in values.items() if v is not None}
 

@@ -96,7 +96,7 @@ class EvaluatedSystems:
         with ExitStack() as stack:
             url = ""
             if request.execution == "native" and {"hybrid", "funnel"} & set(request.systems):
-                url = stack.enter_context(reachable_service(self.settings))
+                url = stack.enter_context(reachable_service(self.settings, timed=True))
             systems: list[System] = []
             for name in request.systems:
                 chosen = plan if name == "funnel" else hybrid

@@ -18,7 +18,7 @@ def served_models(settings: Settings, *, metrics: Metrics) -> SharedModels:
     """Return models whose requests share batches, and rerankers that remember their scores.
 
     Args:
-        settings: say how many threads a model runs in.
+        settings: say how many threads a model runs in, and how many scores are kept.
         metrics: where batches and remembered scores are counted.
     """
     from opensearch_funnel.encoders.cross_encoder import CrossEncoder
@@ -30,12 +30,13 @@ def served_models(settings: Settings, *, metrics: Metrics) -> SharedModels:
     )
     from opensearch_funnel.service.score_cache import ScoreCache
 
-    cache = ScoreCache(lookups=metrics)
+    kept = settings.score_cache
+    cache = ScoreCache(capacity=kept, lookups=metrics) if kept else None
 
     def served(encoder: Encoder) -> Any:
         if isinstance(encoder, CrossEncoder):
             batched = BatchedReranker(encoder, observe=metrics.batch)
-            return cache.around(batched, fingerprint=batched.fingerprint)
+            return cache.around(batched, fingerprint=batched.fingerprint) if cache else batched
         if isinstance(encoder, DenseEncoder):
             return BatchedDense(encoder, observe=metrics.batch)
         return BatchedSparse(encoder, observe=metrics.batch)

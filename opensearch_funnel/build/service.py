@@ -76,18 +76,24 @@ def reachable_engine(settings: Settings, *, progress: Progress = SILENT) -> Sett
 
 
 @contextmanager
-def reachable_service(settings: Settings) -> Iterator[str]:
+def reachable_service(settings: Settings, *, timed: bool = False) -> Iterator[str]:
     """Give the URL of a service for the cluster: the one that runs, or one of our own.
 
     A service that runs at the address of the settings is used when it belongs to the same
     cluster; otherwise one is started on a free port and ends with the context.
+
+    Args:
+        settings: of the cluster and the service.
+        timed: answers will be timed: always a service of our own, which remembers no scores.
 
     Raises:
         StageUnavailableError: it could not be started; says why.
     """
     from opensearch_funnel.service.process import background_service, service_at
 
-    running = service_at(settings.service_url)
+    if timed:
+        settings = settings.model_copy(update={"score_cache": 0})
+    running = None if timed else service_at(settings.service_url)
     if running is not None and running["engine"] == settings.url:
         yield settings.service_url
         return

@@ -89,9 +89,9 @@ def apply(
     from opensearch_funnel.build.plans import read_plan
     from opensearch_funnel.build.service import service_token
     from opensearch_funnel.engine.applying import (
+        apply_notes,
         apply_pipeline,
         bound_plan,
-        default_notes,
         pipeline_name,
         planned_requests,
     )
@@ -124,7 +124,7 @@ def apply(
             quiet_log=not no_quiet_log,
             token=token,
         )
-    notes = default_notes(client, plan, applied=applied)
+    notes = apply_notes(client, plan, applied=applied)
     result = {**applied.described(), "rerank": asdict(plan.rerank), "notes": notes}
     emit(result, output=output, table=lambda console: console.print(_summary(applied, plan)))
     if output != "json":

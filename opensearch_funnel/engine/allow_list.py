@@ -25,8 +25,8 @@ DEFAULT_SIZE = 10
 MARK = "_funnel"
 MAX_CLAUSES = 900
 """Clauses of everything together: the engine fails the whole search at 1,024."""
-MAX_LATER_PAGE = 400
-"""The longest page after the first: each of its hits is a clause (``paging``)."""
+LATER_PAGE_CLAUSES = 16
+"""What naming the hits of a page after the first takes (``paging``)."""
 MAX_DOCVALUE_FIELDS = 90
 """The engine refuses more than 100, the funnel's own included."""
 
@@ -49,6 +49,7 @@ _KEYS = frozenset(
         "include_named_queries_score",
         "search_pipeline",
         "sort",
+        "explain",
     }
 )
 _DEFAULT_TOTALS = 10_000
@@ -105,10 +106,11 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         or not _is_whole(start)
         or not 0 < size <= plan.depth
         or start < 0
-        or (start > 0 and size > MAX_LATER_PAGE)
         or any(key not in _BY_SCORE for key in body.get("sort") or ())
         or MARK in (body.get("aggregations") or {})
         or not only_count(body.get("aggregations") or {})
+        # The engine says so for every search template; true is a look inside.
+        or body.get("explain", False) is not False
         or len(body.get("docvalue_fields") or ()) > MAX_DOCVALUE_FIELDS
     ):
         return None
@@ -126,7 +128,7 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         clause_count(query, fields=fields)
         + plan.sparse.query_terms
         + len(plan.active_legs) * (clause_count(holds, fields=fields) if holds else 0)
-        + (size if start > 0 else 0)
+        + (LATER_PAGE_CLAUSES if start > 0 else 0)
     )
     if clauses > MAX_CLAUSES:
         return None

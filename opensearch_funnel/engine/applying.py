@@ -19,15 +19,15 @@ from opensearch_funnel.engine import (
     service_access,
     state,
 )
-from opensearch_funnel.engine.binding import bound_plan
+from opensearch_funnel.engine.binding import bound_plan, planned_index
 from opensearch_funnel.engine.state import AppliedPipeline, Unfinished
 from opensearch_funnel.engine.templates import templates_naming
 from opensearch_funnel.engine.undoing import undo_quietly
 
 __all__ = [
+    "apply_notes",
     "apply_pipeline",
     "bound_plan",
-    "default_notes",
     "pipeline_name",
     "planned_requests",
     "remove_pipeline",
@@ -145,22 +145,20 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     return applied
 
 
-def default_notes(client: OpenSearch, plan: FunnelPlan, *, applied: AppliedPipeline) -> list[str]:
-    """Say what clients may notice of a pipeline that is the default of an index: one line each.
+def apply_notes(client: OpenSearch, plan: FunnelPlan, *, applied: AppliedPipeline) -> list[str]:
+    """Say what clients may notice of a pipeline, the more if it is a default: one line each.
 
     Args:
         client: the cluster.
         plan: what the pipeline runs.
         applied: the pipeline.
     """
-    return list(
-        dict.fromkeys(
-            note
-            for index in client.indices.get_settings(index=plan.alias)
-            if index in applied.default_of
-            for note in covering.default_notes(client, plan, index=index, name=applied.name)
-        )
-    )
+    index = planned_index(client, plan)
+    notes = []
+    if index in applied.default_of:
+        notes = covering.default_notes(client, plan, index=index, name=applied.name)
+    slow = covering.shard_note(client, plan, index=index)
+    return [*notes, slow] if slow else notes
 
 
 def _actions(plan: FunnelPlan) -> tuple[str, ...]:

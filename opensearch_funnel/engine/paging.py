@@ -15,9 +15,8 @@ from typing import Any
 from opensearch_funnel.core.plan import LegName
 from opensearch_funnel.engine.queries import ENCODED, Body, named
 
-# Scores of a later page; all below 1,000, and its hits a whole 1 apart. A BM25 score, which
-# orders what is behind the list, is a thousandth of itself.
-_BEFORE, _FIRST, _AFTER, _REST = 900.0, 800.0, 300.0, 0.001
+_HIGHEST, _REST = 900.0, 0.0001
+"""Scores of a later page: below 1,000, and what is behind the list far below what is in it."""
 
 
 def reranked_window(hits: int, *, size: int, depth: int) -> int:
@@ -43,30 +42,27 @@ def reranked_window(hits: int, *, size: int, depth: int) -> int:
     return min(hits, depth) // size * size
 
 
-def later_page(  # noqa: PLR0913 - the parts of one page
+def later_page(
     fused_ids: Sequence[str],
     *,
     legs: Mapping[LegName, Body],
-    start: int,
-    size: int,
     holds: Mapping[str, Any] | None,
     same_set: bool,
 ) -> Body:
-    """Return the query whose hits from ``start`` on are a page behind the reranked window.
+    """Return the query whose hits are the whole order of a search, to be cut by ``from``.
 
     Args:
         fused_ids: every hit of the fused list, best first.
         legs: the queries that made it; ``bm25`` is the client's own.
-        start: of the page.
-        size: of the page.
         holds: what every hit has to match.
         same_set: whether only what the client's own query finds may come.
 
     Example:
-        >>> query = later_page(["a", "b"], legs={"bm25": {"match_all": {}}}, start=1, size=1,
-        ...                    holds=None, same_set=True)
-        >>> [pin["constant_score"]["boost"] for pin in query["bool"]["should"]]
-        [900.0, 800.0]
+        >>> query = later_page(["a", "b", "c"], legs={"bm25": {"match_all": {}}}, holds=None,
+        ...                    same_set=True)
+        >>> [(group["constant_score"]["boost"], group["constant_score"]["filter"]["ids"]["values"])
+        ...  for group in query["bool"]["should"]]
+        [(225.0, ['a', 'c']), (450.0, ['a', 'b'])]
     """
     matching: list[Body] = []
     for leg, query in legs.items():
@@ -78,16 +74,25 @@ def later_page(  # noqa: PLR0913 - the parts of one page
     found: Body = {"should": matching, "minimum_should_match": 1, "boost": _REST}
     if holds is not None and not same_set:
         found["filter"] = [dict(holds)]
-    page = fused_ids[start : start + size]
-    pins = [
-        _pinned(fused_ids[:start], boost=_BEFORE),
-        *(_pinned([doc_id], boost=_FIRST - place) for place, doc_id in enumerate(page)),
-        _pinned(fused_ids[start + size :], boost=_AFTER),
+    return {"bool": {"must": [{"bool": found}], "should": _in_order(fused_ids)}}
+
+
+def _in_order(ids: Sequence[str]) -> list[Body]:
+    """Return clauses that score each id by its place, the first highest.
+
+    One clause a hit would be too many. A place is a number of a few bits, so one clause a bit is
+    enough: it holds the ids whose number has that bit, and is worth as much as the bit.
+    """
+    values = {doc_id: len(ids) - place for place, doc_id in enumerate(ids)}
+    bits = len(ids).bit_length()
+    return [
+        {
+            "constant_score": {
+                "filter": {
+                    "ids": {"values": [i for i, value in values.items() if value >> bit & 1]}
+                },
+                "boost": _HIGHEST * 2.0 ** (bit - bits),
+            }
+        }
+        for bit in range(bits)
     ]
-    return {"bool": {"must": [{"bool": found}], "should": [pin for pin in pins if pin]}}
-
-
-def _pinned(ids: Sequence[str], *, boost: float) -> Body:
-    if not ids:
-        return {}
-    return {"constant_score": {"filter": {"ids": {"values": list(ids)}}, "boost": boost}}

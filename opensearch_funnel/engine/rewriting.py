@@ -20,6 +20,9 @@ KEY_FIELDS = ("funnel.id", "funnel.hash")
 # half the time (measured: 4.0 ms, 8.7 without the second).
 _FUNNEL_FIELDS = ("funnel", "funnel.*")
 
+_LEFT_OUT = frozenset({"sort", "search_pipeline", "explain"})
+"""What says nothing in an upgraded request: the order by score, and that nothing is explained."""
+
 
 def upgraded_body(  # noqa: PLR0913 - the parts of one body
     body: Mapping[str, Any],
@@ -51,15 +54,13 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         # A last page that is short must not be cut from a longer one: nothing can drop a hit.
         ranked = start < window and start + size <= len(fused_ids)
     upgraded: Body = {
-        **{name: value for name, value in body.items() if name not in {"sort", "search_pipeline"}},
+        **{name: value for name, value in body.items() if name not in _LEFT_OUT},
         "_source": without_funnel_fields(body.get("_source")),
     }
     if fused_ids is not None and not ranked:
         upgraded["query"] = later_page(
             fused_ids,
             legs=legs,
-            start=start,
-            size=size,
             holds=search.filter,
             same_set=search.same_set,
         )
@@ -77,6 +78,9 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         if body.get("track_total_hits") in {-1, False}:
             # The engine's rerank processor reads the total, and throws where there is none.
             upgraded["track_total_hits"] = 1
+    if body.get("highlight"):
+        # Two of the three highlighters cannot look into a hybrid query, and one marks too much.
+        upgraded["highlight"] = {"highlight_query": dict(search.query), **body["highlight"]}
     if plan.trace != "off":
         marked = mark(plan.plan_id, rank=ranked, request_id=request_id)
         upgraded["aggregations"] = {**(body.get("aggregations") or {}), MARK: marked}

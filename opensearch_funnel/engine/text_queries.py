@@ -52,6 +52,7 @@ _OPTIONS = frozenset(
         "enable_position_increments",
         "escape",
         "flags",
+        "time_zone",
         "_name",
     }
 )
@@ -188,7 +189,7 @@ def _searched_fields(kind: str, options: Any) -> Sequence[str]:
 def _are_searched(searched: Sequence[str], *, kind: str, fields: Fields) -> bool:
     """Say whether a query looks into text: at least one of its fields does."""
     if not searched:
-        return kind in _TYPED and fields.count > 0
+        return kind in {"multi_match", *_TYPED} and fields.count > 0
     return any(name in fields.text for name in searched) and not any("*" in n for n in searched)
 
 

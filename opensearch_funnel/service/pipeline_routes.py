@@ -8,14 +8,16 @@ from fastapi import APIRouter, Request, Response
 
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.service.answers import (
+    Refused,
     field,
     json_answer,
     read_object,
     refused_for,
+    refusing,
     run_stage,
 )
 from opensearch_funnel.service.embed import embed
-from opensearch_funnel.service.exchange import enter, request_id
+from opensearch_funnel.service.exchange import enter, note_degraded, request_id
 from opensearch_funnel.service.openapi import described
 from opensearch_funnel.service.pipeline_shapes import (
     EmbedAnswer,
@@ -29,7 +31,7 @@ from opensearch_funnel.service.pipeline_shapes import (
 )
 from opensearch_funnel.service.plans import LoadedPlans, ReadyPlan
 from opensearch_funnel.service.pools import StagePool
-from opensearch_funnel.service.rank import rank
+from opensearch_funnel.service.rank import fused_page, rank
 from opensearch_funnel.service.rewrite import (
     ClientBody,
     as_template_value,
@@ -87,17 +89,23 @@ def pipeline_routes(
     async def rank_hits(plan_id: str, request: Request) -> Response:
         """Return the score of each hit of a page."""
         enter("rank")
-        ready = _ready_plan(plans, plan_id)
         page = await read_object(request)
         field(page, "plan", dict)
         keys = field(page, "documents", list)
         if not all(isinstance(key, str) for key in keys):
             raise refused_for("invalid", "documents must be texts")
-        fetch = partial(texts.fetch, ready.plan)
-        within = ready.plan.deadlines.rank_ms
-        scores = await run_stage(
-            ranking, partial(rank, page, ready=ready, fetch_texts=fetch), within_ms=within
-        )
+        try:
+            ready = _ready_plan(plans, plan_id)
+            fetch = partial(texts.fetch, ready.plan)
+            work = partial(rank, page, ready=ready, fetch_texts=fetch)
+            scores = await run_stage(ranking, work, within_ms=ready.plan.deadlines.rank_ms)
+        except Refused as refusal:
+            with refusing():
+                fused = fused_page(page)
+            if fused is None:
+                raise
+            note_degraded(refusal.cause, detail=str(refusal))
+            scores = fused
         results = [{"index": i, "relevance_score": score} for i, score in enumerate(scores)]
         return json_answer({"results": results})
 

@@ -64,6 +64,23 @@ def rank(request: Mapping[str, Any], *, ready: ReadyPlan, fetch_texts: FetchText
     return page_scores(order, shares=shares if complete else (), start=context.start)
 
 
+def fused_page(request: Mapping[str, Any]) -> list[float] | None:
+    """Return the scores that bring up a page in fused order, where reranking it failed.
+
+    Returns:
+        ``None`` for the first page: the order that the engine has is the fused one already. On
+        any other page the engine has the hits of all pages before it, too, and would show the
+        first page again.
+
+    Raises:
+        InputError: the rank context is none.
+    """
+    start = _context(request["plan"]).start
+    if start == 0:
+        return None
+    return page_scores(range(len(request["documents"])), shares=(), start=start)
+
+
 def _context(given: Mapping[str, Any]) -> RankContext:
     try:
         context = RankContext.read(given)

@@ -14,8 +14,6 @@ from cachetools import LRUCache
 from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.stage import PairScorer
 
-KEPT_SCORES = 200_000
-"""About 50 MB."""
 _DIGEST_BYTES = 16
 _SECRET_BYTES = 32
 
@@ -36,11 +34,12 @@ class ScoreCache:
     who asked or what else was found, so it holds for every request, and nothing ever expires.
     """
 
-    def __init__(self, *, capacity: int = KEPT_SCORES, lookups: Lookups | None = None) -> None:
+    def __init__(self, *, capacity: int, lookups: Lookups | None = None) -> None:
         """Make an empty cache.
 
         Args:
-            capacity: how many scores are kept, those that were asked for last.
+            capacity: how many scores are kept, those that were asked for last; 200,000 take
+                about 50 MB.
             lookups: hears how many scores each request found.
         """
         self._kept: LRUCache[bytes, float] = LRUCache(capacity)

@@ -18,6 +18,8 @@ CHANGES_EACH_TIME = frozenset({"took", "_scroll_id", "pit_id"})
 """All that may differ between two answers to an untouched request."""
 TIMINGS = frozenset({"breakdown", "network", "rewrite_time"})
 """Left out of a ``profile`` before it is compared, and so is every time; the shape stays."""
+_HIDDEN = frozenset({"funnel.id", "funnel.hash"})
+"""Fields that no answer through the pipeline shows, also where they are asked for."""
 _MOVES = frozenset({"_score", "matched_queries", "sort"})
 _SHOWN = 400
 
@@ -152,6 +154,9 @@ def _names_of_the_funnel(hit: Mapping[str, Any]) -> set[str]:
 
 def _without_trace(hit: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in hit.items() if name not in _MOVES}
+    fields = {k: v for k, v in kept.pop("fields", {}).items() if k not in _HIDDEN}
+    if fields:
+        kept["fields"] = fields
     if isinstance(kept.get("_source"), Mapping):
         kept["_source"] = {k: v for k, v in kept["_source"].items() if k != "funnel"}
     return kept

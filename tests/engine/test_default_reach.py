@@ -17,9 +17,9 @@ from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
 from opensearch_funnel.core.text import encoded_text, text_hash
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import (
+    apply_notes,
     apply_pipeline,
     bound_plan,
-    default_notes,
     remove_pipeline,
 )
 from opensearch_funnel.engine.hits import degraded
@@ -228,7 +228,7 @@ def test_different_defaults_behind_an_alias_switch_all_off_and_apply_says_so(
     try:
         with default_of(client, plan, url=url, with_others=False) as done:
             answer = client.search(index=wide(films), body=FOX)
-            notes = default_notes(client, plan, applied=done)
+            notes = apply_notes(client, plan, applied=done)
     finally:
         client.indices.put_settings(index=f"{films}-news", body={DEFAULT: None})
         client.transport.perform_request("DELETE", path)
@@ -253,7 +253,7 @@ def test_where_one_index_runs_none_on_purpose_the_engine_goes_by_the_order_of_na
             pair = f"{index_name},{index_name}-{number}"
             ran.add("aggregations" in client.search(index=pair, body=FOX))
         client.indices.put_alias(index=f"{index_name}*", name=wide(index_name))
-        (said,) = [n for n in default_notes(client, plan, applied=done) if wide(index_name) in n]
+        (said,) = [n for n in apply_notes(client, plan, applied=done) if wide(index_name) in n]
     assert ran == {True, False}
     assert "may run the pipeline or none" in said
 
@@ -288,7 +288,32 @@ def test_apply_says_what_clients_of_the_default_may_notice(  # noqa: PLR0913, PL
     assert "search_pipeline=_none" in scroll
     assert f"{films}-all find documents of {films}-news by their words alone" in others
     assert f"alias {films}-some has a filter" in filtered
-    assert len(notes) == 3
+    assert f"{films} has one shard" in notes[3]
+    assert "up to 600 candidates" in notes[3]
+    assert len(notes) == 4
+
+
+def test_an_index_of_several_shards_is_not_said_to_be_slow(
+    client: OpenSearch, index_name: str, url: str
+) -> None:
+    make_films(client, index_name)
+    done = apply_pipeline(client, plan_for(client, index_name), service_url=url)
+    (said,) = apply_notes(client, plan_for(client, index_name), applied=done)
+    assert "one shard" in said
+    remove_pipeline(client, done.name)
+    two = f"{index_name}-two"
+    client.indices.put_settings(index=index_name, body={"index.blocks.write": True})
+    settings = {"index.number_of_shards": 2, "index.blocks.write": None}
+    client.indices.split(index=index_name, target=two, body={"settings": settings})
+    plan = plan_for(client, two)
+    done = apply_pipeline(client, plan, service_url=url)
+    try:
+        assert apply_notes(client, plan, applied=done) == []
+        answer = client.search(index=two, body=FOX, params={"search_pipeline": done.name})
+    finally:
+        remove_pipeline(client, done.name)
+    assert not degraded(answer), "what was split is searched as before"
+    assert set(ids(answer)) == {"film-0", "film-1", "film-2", "film-3"}
 
 
 def test_the_break_that_apply_names_is_real_and_so_is_its_fix(

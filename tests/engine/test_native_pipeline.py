@@ -216,6 +216,25 @@ def test_a_broken_reranker_leaves_the_fused_order_and_says_so(
     assert degraded(answer)
 
 
+@pytest.mark.parametrize("fault", ["raises", "slow"])
+def test_a_page_whose_reranking_fails_is_still_that_page(
+    client: OpenSearch, index: str, url: str, reranker: Switchable, fault: str
+) -> None:
+    asked = {**FOX, "size": 2, "from": 2}
+    deadlines = Deadlines(rewrite_ms=20_000, rank_ms=200)
+    reranking = Reranking(enabled=True, depth=4)
+    with applied(client, plan_for(client, index, rerank=Reranking()), url=url):
+        fused = ids(search(client, index, {**FOX, "size": 4}))
+    with applied(client, plan_for(client, index, rerank=reranking, deadlines=deadlines), url=url):
+        search(client, index, asked)
+        reranker.broken, reranker.delay_s = fault, 2.0 if fault == "slow" else 0.0
+        answer = search(client, index, asked)
+        first = search(client, index, {**FOX, "size": 2})
+    assert degraded(answer)
+    assert degraded(first)
+    assert ids(first) + ids(answer) == fused
+
+
 def test_a_slow_reranker_is_given_up_at_its_deadline(
     client: OpenSearch, index: str, url: str, reranker: Switchable
 ) -> None:

@@ -76,12 +76,12 @@ def test_what_is_refused_is_logged_once_with_its_id_and_nothing_of_the_query(
     asked = {"model": "secret", "query": "hidden words", "documents": ["hidden text"]}
     httpx2.post(f"{url}/v2/rerank", json={**asked, "top_n": 0}, headers={"x-request-id": "r1"})
     httpx2.post(f"{url}/v1/embeddings", json={"input": [7]}, headers={"x-request-id": "r2"})
-    httpx2.post(f"{url}/v1/plans/x.1/rank", json={}, headers={"x-request-id": "r3"})
+    httpx2.post(f"{url}/v1/plans/x.1/rewrite", json={}, headers={"x-request-id": "r3"})
     starts = [line.partition(":")[0] for line in lines(caplog)]
     assert starts == [
         "request=r1 stage=rerank reason=invalid status=400 path=/v2/rerank",
         "request=r2 stage=embed reason=invalid status=400 path=/v1/embeddings",
-        "request=r3 stage=rank reason=not_ready status=503 path=/v1/plans/x.1/rank",
+        "request=r3 stage=rewrite reason=not_ready status=503 path=/v1/plans/x.1/rewrite",
     ]
     assert all(r.levelno == logging.WARNING for r in caplog.records if "request=" in r.message)
     assert "hidden" not in caplog.text

@@ -56,7 +56,7 @@ def test_only_what_is_not_known_is_asked_for_and_each_text_once(
     asked: list[tuple[str, list[str]]],
 ) -> None:
     lookups = Lookups()
-    scorer = ScoreCache(lookups=lookups).around(Counted(), fingerprint="f")
+    scorer = ScoreCache(capacity=100, lookups=lookups).around(Counted(), fingerprint="f")
     assert scorer.score("a b", ["a", "b", "a"]) == [1.0, 1.0, 1.0]
     assert scorer.score("a b", ["c", "b", "a b"]) == [0.0, 1.0, 2.0]
     assert asked == [("a b", ["a", "b"]), ("a b", ["c", "a b"])]
@@ -64,18 +64,18 @@ def test_only_what_is_not_known_is_asked_for_and_each_text_once(
 
 
 def test_another_query_or_another_model_shares_nothing(asked: list[tuple[str, list[str]]]) -> None:
-    cache = ScoreCache()
+    cache = ScoreCache(capacity=100)
     for fingerprint, query in (("f", "ab"), ("g", "ab"), ("f", "a"), ("fa", "b")):
         cache.around(Counted(), fingerprint=fingerprint).score(query, ["bc"])
     assert len(asked) == 4
 
 
 def test_what_is_kept_names_neither_query_nor_text() -> None:
-    cache = ScoreCache()
+    cache = ScoreCache(capacity=100)
     cache.around(OverlapScorer(), fingerprint="f").score("secret", ["hidden"])
     kept = cache._kept  # noqa: SLF001 - what a look at the memory would find
     assert [len(key) for key in kept] == [16]
-    assert ScoreCache()._keys("f", "secret", ["hidden"]) != list(kept)  # noqa: SLF001 - as above
+    assert ScoreCache(capacity=100)._keys("f", "secret", ["hidden"]) != list(kept)  # noqa: SLF001 - as above
 
 
 def test_failures_and_what_is_no_number_are_not_kept() -> None:
@@ -86,7 +86,7 @@ def test_failures_and_what_is_no_number_are_not_kept() -> None:
             del query, texts
             return self.answers.pop(0)
 
-    cache = ScoreCache()
+    cache = ScoreCache(capacity=100)
     with pytest.raises(StageUnavailableError):
         cache.around(DownScorer(), fingerprint="f").score("q", ["a"])
     scorer = cache.around(Odd(), fingerprint="f")
@@ -101,7 +101,7 @@ def test_a_scorer_with_too_few_scores_fails_the_stage() -> None:
             return [1.0] * (len(texts) - 1)
 
     with pytest.raises(StageUnavailableError, match="1 scores for 2 texts"):
-        ScoreCache().around(Short(), fingerprint="f").score("q", ["a", "b"])
+        ScoreCache(capacity=100).around(Short(), fingerprint="f").score("q", ["a", "b"])
 
 
 def test_threads_get_right_scores_from_a_cache_that_is_too_small() -> None:
