@@ -91,7 +91,7 @@ OVER_SEVERAL = (
         name="pages of a filtered alias",
         client=Client.LOW_LEVEL,
         expected=WIDENED,
-        send=pages({"query": RED_LAMP["query"]}, size=3, upto=6, index="{shoes}"),
+        send=pages({"query": {"match": {"text": "soft shoes"}}}, size=3, upto=6, index="{shoes}"),
         keeps=lambda p: p.category == "shoes",
         # Not one list, and not to the end: the service counts over the whole index, and behind
         # the alias's last hit a page may show one again (docs/pipeline.md).
