@@ -8,8 +8,9 @@ that is not on the list passes through as it came. ``docs/pipeline.md`` has the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from opensearch_funnel.core.plan import FunnelPlan
@@ -112,6 +113,7 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         # The engine says so for every search template; true is a look inside.
         or body.get("explain", False) is not False
         or len(body.get("docvalue_fields") or ()) > MAX_DOCVALUE_FIELDS
+        or _shows_by_pattern([*(body.get("fields") or ()), *(body.get("docvalue_fields") or ())])
     ):
         return None
     fields = Fields(text=frozenset(plan.searched_fields), count=plan.mapped_fields)
@@ -137,6 +139,14 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shows_by_pattern(fields: Sequence[Any]) -> bool:
+    """Say whether a pattern among the fields to show takes the funnel's own in with the others."""
+    names = (
+        str(field.get("field", "") if isinstance(field, Mapping) else field) for field in fields
+    )
+    return any("*" in name and fnmatchcase("funnel.id", name) for name in names)
 
 
 def _keeps_the_set(body: Mapping[str, Any], *, plan: FunnelPlan) -> bool:

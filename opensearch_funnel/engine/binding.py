@@ -9,6 +9,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.engine.limits import refuse_tight_limits, searches_all_fields
 
 
 def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = False) -> FunnelPlan:
@@ -25,16 +26,17 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = Fals
 
     Raises:
         IndexMissingError: the plan's alias does not exist.
-        InvalidPlanError: the index has no funnel fields, or those of other models, or the alias
-            stands for several indices.
+        InvalidPlanError: the index has no funnel fields, or those of other models, or limits
+            that an upgraded search would break, or the alias stands for several indices.
     """
     mappings = _mappings(client, plan)
     index = encoded_index(mappings, plan, with_others=with_others)
+    refuse_tight_limits(client, index=plan.alias)
     values = plan.to_dict()
     values["searched_fields"] = _searched_fields(mappings, index=index)
-    values["mapped_fields"] = max(
-        len(_types(mapping.get("properties", {}))) for mapping in mappings.values()
-    )
+    all_fields = searches_all_fields(client, index=plan.alias)
+    counts = [len(_types(mapping.get("properties", {}))) for mapping in mappings.values()]
+    values["mapped_fields"] = max(counts) if all_fields else 0
     slot = slot_of(mappings[index], plan.slot)
     for leg in ("sparse", "dense"):
         if leg not in plan.active_legs:

@@ -89,6 +89,20 @@ def only_count(aggregations: Any, *, inside: bool = False) -> bool:
     return all(_counts(named, inside=inside) for named in aggregations.values())
 
 
+def has_script(content: Any) -> bool:
+    """Say whether a part of a request names a script, at whatever depth.
+
+    Example:
+        >>> has_script({"terms": {"field": "description"}})
+        False
+        >>> has_script({"sources": [{"a": {"terms": {"script": "1"}}}]})
+        True
+    """
+    if isinstance(content, Mapping):
+        return any(str(n).endswith("script") or has_script(inner) for n, inner in content.items())
+    return isinstance(content, list) and any(has_script(inner) for inner in content)
+
+
 def _counts(aggregation: Any, *, inside: bool) -> bool:
     if not isinstance(aggregation, Mapping):
         return False
@@ -99,7 +113,7 @@ def _counts(aggregation: Any, *, inside: bool) -> bool:
         elif kind != "meta" and (
             kind not in _COUNTING
             or (kind == "cardinality" and not inside)
-            or (kind not in _SCRIPTED_BUCKETS and "script" in str(content))
+            or (kind not in _SCRIPTED_BUCKETS and has_script(content))
         ):
             return False
     return True

@@ -77,7 +77,7 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         }
         if body.get("track_total_hits") in {-1, False}:
             # The engine's rerank processor reads the total, and throws where there is none.
-            upgraded["track_total_hits"] = 1
+            del upgraded["track_total_hits"]
     if body.get("highlight"):
         # Two of the three highlighters cannot look into a hybrid query, and one marks too much.
         upgraded["highlight"] = {"highlight_query": dict(search.query), **body["highlight"]}

@@ -62,7 +62,6 @@ _CONDITIONS = frozenset(
     {
         "term",
         "terms",
-        "terms_set",
         "range",
         "exists",
         "ids",

@@ -154,12 +154,16 @@ def _names_of_the_funnel(hit: Mapping[str, Any]) -> set[str]:
 
 def _without_trace(hit: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in hit.items() if name not in _MOVES}
-    fields = {k: v for k, v in kept.pop("fields", {}).items() if k not in _HIDDEN}
-    if fields:
-        kept["fields"] = fields
+    kept = _without_hidden(kept)
     if isinstance(kept.get("_source"), Mapping):
         kept["_source"] = {k: v for k, v in kept["_source"].items() if k != "funnel"}
     return kept
+
+
+def _without_hidden(hit: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {k: v for k, v in hit.get("fields", {}).items() if k not in _HIDDEN}
+    kept = {name: value for name, value in hit.items() if name != "fields"}
+    return {**kept, "fields": fields} if fields else kept
 
 
 def _changed_surroundings(plain: Answer, funnel: Answer, *, counts: bool) -> Iterable[str]:
@@ -210,6 +214,9 @@ def _compare_sets(before: Iterable[str], after: Iterable[str]) -> list[str]:
 
 def _comparable(answer: Answer) -> Any:
     kept = {name: value for name, value in answer.items() if name not in CHANGES_EACH_TIME}
+    hits = kept.get("hits", {}).get("hits", [])
+    if any(_HIDDEN & hit.get("fields", {}).keys() for hit in hits):
+        kept["hits"] = {**kept["hits"], "hits": [_without_hidden(hit) for hit in hits]}
     if "profile" in kept:
         kept["profile"] = _without_timings(kept["profile"])
     return kept

@@ -309,6 +309,26 @@ def test_what_the_funnel_asks_for_itself_is_not_in_the_answer(
     assert all(hit["fields"].keys() == {"_id", "text"} for hit in more["hits"]["hits"])
 
 
+@pytest.mark.parametrize(
+    "limit", [{"index.max_result_window": 500}, {"index.max_docvalue_fields_search": 20}]
+)
+def test_an_index_with_tight_limits_is_refused_and_told_which(
+    client: OpenSearch, index: str, limit: dict[str, int]
+) -> None:
+    client.indices.put_settings(index=index, body=limit)
+    ((name, value),) = limit.items()
+    with pytest.raises(InvalidPlanError, match=f"{name} of {index} is {value}"):
+        plan_for(client, index)
+
+
+def test_a_query_string_without_fields_is_a_look_up_where_the_index_names_other_fields(
+    client: OpenSearch, index: str
+) -> None:
+    assert plan_for(client, index).mapped_fields > 0
+    client.indices.put_settings(index=index, body={"index.query.default_field": ["funnel.id"]})
+    assert plan_for(client, index).mapped_fields == 0
+
+
 def test_a_changed_document_is_reranked_by_its_new_text(
     client: OpenSearch, index: str, url: str
 ) -> None:

@@ -76,6 +76,8 @@ def test_a_plain_text_search_is_widened(extra: dict[str, Any]) -> None:
         {"aggregations": {"a": {"terms": {"script": {"source": "_score"}}}}},
         {"aggregations": {"a": {"filter": DRAMA, "aggregations": {"b": {"top_hits": {}}}}}},
         {"docvalue_fields": [{"field": f"f{place}"} for place in range(91)]},
+        {"fields": [{"field": "*"}]},
+        {"docvalue_fields": [{"field": "fun*"}]},
         {"something_new": 1},
     ],
 )

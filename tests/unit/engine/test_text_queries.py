@@ -117,6 +117,7 @@ def test_more_than_some_of_the_words_narrows(query: object) -> None:
         {"bool": {"must": [MATCH], "filter": [{"bool": {"must": [{"neural": {}}]}}]}},
         {"bool": {"must": [MATCH], "filter": [{"constant_score": {"filter": {"script": {}}}}]}},
         {"bool": {"must": [MATCH], "filter": [{"nested": {"query": DRAMA, "inner_hits": {}}}]}},
+        {"bool": {"must": [MATCH], "filter": [{"terms_set": {"f": {"terms": ["a"]}}}]}},
         {"bool": {"must": [MATCH], "unheard_of": 1}},
     ],
 )
