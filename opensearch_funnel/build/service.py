@@ -48,6 +48,7 @@ def service_app(settings: Settings) -> FastAPI:
         routers=[search_routes(AppliedSearches(client, ready_plan=plans.get)), page_routes()],
         metrics=metrics,
         token=None if token is None else token.get_secret_value(),
+        service_url=settings.service_url,
         shelf=model_shelf(models),
     )
 

@@ -46,6 +46,11 @@ def pipeline() -> None:
     help="Allow it where an alias also covers indices that are not encoded.",
 )
 @click.option(
+    "--replace-default",
+    is_flag=True,
+    help="Allow it where the index has another default pipeline, which comes back at remove.",
+)
+@click.option(
     "--service-url",
     default=None,
     callback=_an_address,
@@ -71,6 +76,7 @@ def apply(
     name: str | None,
     default: bool,
     with_others: bool,
+    replace_default: bool,
     service_url: str | None,
     rerank: Switch,
     no_check: bool,
@@ -109,7 +115,9 @@ def apply(
         return
     if default:
         # Asked before the reranker is tried, which takes minutes.
-        default_index(client, plan, name=name, with_others=with_others)
+        default_index(
+            client, plan, name=name, with_others=with_others, replace_default=replace_default
+        )
     with terminal_progress() as progress:
         bench = Bench(client=client, settings=settings, progress=progress)
         plan = bench.decided_once(plan, pipeline=name, rerank=rerank)
@@ -120,6 +128,7 @@ def apply(
             name=name,
             default=default,
             with_others=with_others,
+            replace_default=replace_default,
             check=not no_check,
             quiet_log=not no_quiet_log,
             token=token,

@@ -76,6 +76,7 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     name: str | None = None,
     default: bool = False,
     with_others: bool = False,
+    replace_default: bool = False,
     check: bool = True,
     quiet_log: bool = True,
     token: str | None = None,
@@ -93,6 +94,7 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
         name: of the search pipeline; by default it follows the alias.
         default: make it the default pipeline of the plan's index, so that every client gets it.
         with_others: whether it may be the default where aliases of the index cover others, too.
+        replace_default: whether it may take the place of a default pipeline of somebody else's.
         check: wait until the service answers for the plan before the pipeline is put.
         quiet_log: keep the warnings about requests that pass untouched out of the engine's log.
         token: what the service wants to be shown.
@@ -111,7 +113,13 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     service_access.refuse_overridden(client, service_url=url)
     index = ""
     if default:
-        index = covering.default_index(client, plan, name=name, with_others=with_others)
+        index = covering.default_index(
+            client,
+            plan,
+            name=name,
+            with_others=with_others,
+            replace_default=replace_default,
+        )
     _tidy(client, name)
     before = state.load_pipeline(client, name)
     new = AppliedPipeline(
@@ -254,6 +262,11 @@ def _build(  # noqa: PLR0913 - the parts of one call
     if check:
         _ask_service(client, new, plan=plan)
     there = default_pipelines.pipeline_body(client, new.name)
+    if before is None and there is not None and not _is_ours(there):
+        raise InvalidPlanError(
+            f"there is a search pipeline {new.name} that this project did not make: take another "
+            "name (--name)"
+        )
     if there is None:
         undo.callback(undo_quietly, default_pipelines.delete_pipeline, client, new)
     else:

@@ -15,6 +15,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.engine import state
 from opensearch_funnel.engine.binding import planned_index, slot_of
 from opensearch_funnel.engine.default_pipelines import default_pipelines_of
 
@@ -96,7 +97,14 @@ def _is_strange(mapping: Mapping[str, Any], plan: FunnelPlan) -> bool:
     )
 
 
-def default_index(client: OpenSearch, plan: FunnelPlan, *, name: str, with_others: bool) -> str:
+def default_index(
+    client: OpenSearch,
+    plan: FunnelPlan,
+    *,
+    name: str,
+    with_others: bool,
+    replace_default: bool = False,
+) -> str:
     """Return the index that a plan's pipeline becomes the default of.
 
     Args:
@@ -104,16 +112,24 @@ def default_index(client: OpenSearch, plan: FunnelPlan, *, name: str, with_other
         plan: what the pipeline runs.
         name: of the pipeline.
         with_others: whether searches of others that the funnel does not know may go through it.
+        replace_default: whether it may take the place of a default pipeline of somebody else's.
 
     Returns:
         The concrete index of the plan.
 
     Raises:
-        InvalidPlanError: the default would reach other indices, too; names the alias, the indices
-            and the ways out.
+        InvalidPlanError: the default would reach other indices, too, or end another default;
+            names the alias, the indices or the pipeline, and the ways out.
     """
     index = planned_index(client, plan)
     opt_in = f"leave --default out and let clients opt in (search_pipeline={name})"
+    theirs = default_pipelines_of(client).get(index, "")
+    ours = {name, *(applied.name for applied in state.list_pipelines(client))}
+    if theirs not in {"", NO_PIPELINE} and theirs not in ours and not replace_default:
+        raise InvalidPlanError(
+            f"{index} has the default pipeline {theirs}, which would no longer run, with all that "
+            f"it filters or renames: allow that until remove (--replace-default), or {opt_in}"
+        )
     for alias in aliases_of(client, plan, index=index):
         if not alias.others or not alias.may_run(name):
             continue

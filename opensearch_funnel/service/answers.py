@@ -17,7 +17,12 @@ from opensearch_funnel.core.errors import (
     InputError,
     StageUnavailableError,
 )
-from opensearch_funnel.service.exchange import Cause, current_exchange, note_refused
+from opensearch_funnel.service.exchange import (
+    Cause,
+    current_exchange,
+    note_refused,
+    without_query,
+)
 from opensearch_funnel.service.forms import RETRY_AFTER_S
 from opensearch_funnel.service.model_shelf import UnknownModelError
 from opensearch_funnel.service.pools import DeadlineError, StageBusyError, StagePool
@@ -35,12 +40,20 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of this progra
         status: of the answer.
         cause: one of a fixed set, for the metrics and the log.
         expected: whether somebody mistyped, which is nothing to warn of.
+        logged: the reason as the log may hold it: without anything of the query.
     """
 
     def __init__(
-        self, status: int, reason: str, *, cause: Cause | None = None, expected: bool = False
+        self,
+        status: int,
+        reason: str,
+        *,
+        cause: Cause | None = None,
+        expected: bool = False,
+        logged: str | None = None,
     ) -> None:
         super().__init__(reason)
+        self.logged = reason if logged is None else logged
         self.status = status
         self.cause: Cause = cause or _CAUSES.get(status, "failed")
         self.expected = expected
@@ -55,9 +68,9 @@ _CAUSES: dict[int, Cause] = {
 }
 
 
-def refused_for(cause: Cause, reason: str) -> Refused:
+def refused_for(cause: Cause, reason: str, *, logged: str | None = None) -> Refused:
     """Return the refusal of the current request, with the status that its API has for a cause."""
-    return Refused(current_exchange().form.status(cause), reason, cause=cause)
+    return Refused(current_exchange().form.status(cause), reason, cause=cause, logged=logged)
 
 
 async def refusal(request: Request, error: Exception) -> Response:
@@ -67,7 +80,7 @@ async def refusal(request: Request, error: Exception) -> Response:
     cause, status = error.cause, error.status
     # What nobody planned for is a bug: its origin goes to the log, in the same record.
     origin = error.__cause__ if cause == "failed" else None
-    note_refused(cause, status=status, detail=str(error), expected=error.expected, origin=origin)
+    note_refused(cause, status=status, detail=error.logged, expected=error.expected, origin=origin)
     form = current_exchange().form
     answer = json_answer(form.body(str(error), cause, status), status=status)
     if status in _COME_AGAIN:
@@ -161,7 +174,7 @@ def refusing() -> Iterator[None]:
     except Exception as error:
         cause = next((cause for kind, cause in _CAUSES_OF_ERRORS if isinstance(error, kind)), None)
         if cause is not None:
-            raise refused_for(cause, str(error)) from error
+            raise refused_for(cause, str(error), logged=without_query(error)) from error
         raise refused_for("failed", f"{type(error).__name__}: {error}") from error
 
 

@@ -45,6 +45,7 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
     routers: Sequence[APIRouter] = (),
     metrics: Metrics | None = None,
     token: str | None = None,
+    service_url: str | None = None,
     shelf: ModelShelf | None = None,
 ) -> FastAPI:
     """Make the application.
@@ -59,6 +60,8 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
         metrics: where everything is counted; counters of its own if not given.
         token: what every request must show, but for those of ``gate.OPEN_PATHS``; nothing if not
             given.
+        service_url: where callers reach the service: without a token it answers only to the host
+            of this address and to those of loopback.
         shelf: the models that may be asked for by name; none if not given.
     """
     metrics, shelf = metrics or Metrics(), shelf or empty_shelf()
@@ -94,7 +97,7 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
         redoc_url=None,
     )
     app.add_middleware(DeadlineHeader, plans=plans)
-    app.add_middleware(Gate, metrics=metrics, token=token)
+    app.add_middleware(Gate, metrics=metrics, token=token, service_url=service_url)
     app.add_exception_handler(Refused, refusal)
     app.add_exception_handler(HTTPException, _no_such_route)
     own = (

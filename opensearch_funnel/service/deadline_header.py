@@ -6,10 +6,10 @@ import re
 
 from opensearch_funnel.core.plan import Deadlines
 from opensearch_funnel.service.gate import Application, Message, Receive, Scope, Send
-from opensearch_funnel.service.plans import LoadedPlans
+from opensearch_funnel.service.plans import PLAN_ID, LoadedPlans
 from opensearch_funnel.service.supervisor.deadlines import DEADLINE_HEADER
 
-_STAGE = re.compile(r"/v1/plans/(?P<plan_id>[^/]+)/(?P<stage>rewrite|rank|embed)")
+_STAGE = re.compile(rf"/v1/plans/(?P<plan_id>{PLAN_ID})/(?P<stage>rewrite|rank|embed)")
 
 
 class DeadlineHeader:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Literal, Protocol
 
-from opensearch_funnel.core.errors import FunnelError
+from opensearch_funnel.core.errors import EngineError, EngineUnreachableError, FunnelError
 from opensearch_funnel.service.forms import PIPELINE, Form
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ Cause = Literal[
     "invalid",
     "empty",
     "unauthorized",
+    "misdirected",
     "unknown_model",
     "unknown_route",
     "too_large",
@@ -55,6 +56,8 @@ class Exchange:
 
     request_id: str
     path: str = ""
+    trusted: bool = True
+    """Whether it showed the token, or none is wanted."""
     stage: str = "request"
     """Which stage works on it, as metrics and the log call it."""
     form: Form = PIPELINE
@@ -124,7 +127,7 @@ def note_refused(
     Args:
         cause: why.
         status: of the answer.
-        detail: one line for the log.
+        detail: one line for the log, without anything of the query.
         expected: whether this is nothing to warn of.
         origin: an error that nobody planned for; its trace is logged.
     """
@@ -136,8 +139,8 @@ def note_refused(
         exchange.stage,
         cause,
         status,
-        exchange.path,
-        _one_line(detail),
+        one_line(exchange.path),
+        one_line(detail),
         exc_info=None if isinstance(origin, FunnelError) else origin,
     )
     if exchange.form is PIPELINE and exchange.counters is not None:
@@ -161,11 +164,36 @@ def note_degraded(cause: Cause, *, detail: str, stage: str | None = None) -> Non
         exchange.request_id,
         missing,
         cause,
-        _one_line(detail),
+        one_line(detail),
     )
     if exchange.counters is not None:
         exchange.counters.degraded(stage=missing, reason=cause)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST_DETAIL]
+def one_line(text: str) -> str:
+    r"""Return a text as it can be logged: one line of printable characters, of 500 at most.
+
+    What a client sent may be part of it: it must not look like a line of its own, nor tell the
+    terminal that shows the log what to do.
+
+    Example:
+        >>> one_line("two\nlines and a \x1b[31m colour")
+        'two lines and a ?[31m colour'
+    """
+    flat = " ".join(text[:_LONGEST_DETAIL].split())
+    return "".join(c if c.isprintable() else "?" for c in flat)
+
+
+def without_query(error: BaseException) -> str:
+    """Say for the log what an error is.
+
+    The cluster's reasons quote the query that they are about: of an answer of the cluster only
+    its status and its word for the error are told.
+
+    Example:
+        >>> without_query(EngineError("Failed to parse [my secret]", status=400, kind="parse"))
+        'EngineError: status 400, parse'
+    """
+    if isinstance(error, EngineError) and not isinstance(error, EngineUnreachableError):
+        return f"{type(error).__name__}: status {error.status}, {error.kind or 'no kind'}"
+    return str(error)

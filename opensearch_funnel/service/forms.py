@@ -36,6 +36,7 @@ _USUAL = {
     "invalid": 400,
     "empty": 400,
     "unauthorized": 401,
+    "misdirected": 421,
     "unknown_model": 404,
     "unknown_route": 404,
     "too_large": 413,

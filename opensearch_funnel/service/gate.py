@@ -1,10 +1,11 @@
-"""What every request passes first: its id, the token, the size of its body; and its count."""
+"""What every request passes first: its id, host, token, the size of its body; and its count."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -16,7 +17,7 @@ from opensearch_funnel.service.exchange import (
     note_refused,
     usable_request_id,
 )
-from opensearch_funnel.service.forms import PIPELINE
+from opensearch_funnel.service.host_names import answers_to
 from opensearch_funnel.service.metrics import Metrics
 from opensearch_funnel.service.page.routes import PAGE_PATHS
 
@@ -30,10 +31,12 @@ MOST_BYTES = 16 * 2**20
 """Of a request's body."""
 OPEN_PATHS = frozenset({"/health", "/ready"}) | PAGE_PATHS
 """Answered without a token: a supervisor has none, a browser has none before its page has asked
-for one, and they say nothing of anybody's data."""
+for one, and they say nothing of anybody's data. ``/ready`` says less without one."""
 
 _REQUEST_ID = b"x-request-id"
-_UNAUTHORIZED, _FAILED = 401, 500
+_UNAUTHORIZED, _MISDIRECTED, _FAILED = 401, 421, 500
+_HEARTBEAT = ("/health", "worker")
+"""What the supervisor asks its worker, and the host that it names: a worker has no address."""
 
 
 class Gate:
@@ -48,6 +51,7 @@ class Gate:
         *,
         metrics: Metrics,
         token: str | None = None,
+        service_url: str | None = None,
         most_bytes: int = MOST_BYTES,
     ) -> None:
         """Make the gate.
@@ -56,11 +60,14 @@ class Gate:
             app: what is behind it.
             metrics: where requests are counted.
             token: what a request must show; nothing if not given.
+            service_url: where callers reach the service; its host may be asked for besides
+                those of loopback. With a token any host may be.
             most_bytes: the largest body.
         """
         self._app = app
         self._metrics = metrics
         self._wanted = None if token is None else f"Bearer {token}".encode()
+        self._service_url = service_url
         self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +79,9 @@ class Gate:
         given = _header(headers, _REQUEST_ID)
         exchange = Exchange(
             request_id=usable_request_id(None if given is None else given.decode("latin-1")),
-            path=scope["path"],
+            # Quoted again: what a client sent must not break the line of the log.
+            path=quote(scope["path"]),
+            trusted=self._shows_token(headers),
             counters=self._metrics,
         )
         begin_exchange(exchange)
@@ -87,7 +96,9 @@ class Gate:
             await send(message)
 
         try:
-            if self._may_pass(scope["path"], headers):
+            if not self._is_asked_for(scope["path"], headers):
+                await _refuse_misdirected(answer, _header(headers, b"host"))
+            elif exchange.trusted or scope["path"] in OPEN_PATHS:
                 bounded = _bounded(receive, headers=headers, most_bytes=self._most_bytes)
                 await self._app(scope, bounded, answer)
             else:
@@ -96,8 +107,15 @@ class Gate:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.request(route=route, status=status)
 
-    def _may_pass(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        if self._wanted is None or path in OPEN_PATHS:
+    def _is_asked_for(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Say whether a request names this service, which only matters without a token."""
+        if self._wanted is not None:
+            return True
+        host = (_header(headers, b"host") or b"").decode("latin-1")
+        return answers_to(host, service_url=self._service_url) or (path, host) == _HEARTBEAT
+
+    def _shows_token(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        if self._wanted is None:
             return True
         return hmac.compare_digest(_header(headers, b"authorization") or b"", self._wanted)
 
@@ -124,11 +142,27 @@ def _bounded(
 async def _refuse_unauthorized(answer: Send) -> None:
     reason = "this service wants its token: Authorization: Bearer …"
     note_refused("unauthorized", status=_UNAUTHORIZED, detail="no token, or a wrong one")
+    await _refuse(answer, reason, status=_UNAUTHORIZED, headers=((b"www-authenticate", b"Bearer"),))
+
+
+async def _refuse_misdirected(answer: Send, host: bytes | None) -> None:
+    reason = (
+        "this service has no token and answers only to 127.0.0.1, localhost and the host of "
+        "FUNNEL_SERVICE_URL: ask it there, or set that or FUNNEL_SERVICE_TOKEN for the service"
+    )
+    asked = "none" if host is None else quote(host)
+    note_refused("misdirected", status=_MISDIRECTED, detail=f"asked for the host {asked}")
+    await _refuse(answer, reason, status=_MISDIRECTED)
+
+
+async def _refuse(
+    answer: Send, reason: str, *, status: int, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
     # Cohere's clients read ``message``, the others ``error``.
-    content = {**PIPELINE.body(reason, "unauthorized", _UNAUTHORIZED), "message": reason}
-    headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-    await answer({"type": "http.response.start", "status": _UNAUTHORIZED, "headers": headers})
-    await answer({"type": "http.response.body", "body": orjson.dumps(content)})
+    body = orjson.dumps({"error": reason, "message": reason})
+    told = [(b"content-type", b"application/json"), *headers]
+    await answer({"type": "http.response.start", "status": status, "headers": told})
+    await answer({"type": "http.response.body", "body": body})
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
@@ -29,7 +30,7 @@ from opensearch_funnel.service.pipeline_shapes import (
     RewriteAnswer,
     RewriteBody,
 )
-from opensearch_funnel.service.plans import LoadedPlans, ReadyPlan
+from opensearch_funnel.service.plans import PLAN_ID, LoadedPlans, ReadyPlan
 from opensearch_funnel.service.pools import StagePool
 from opensearch_funnel.service.rank import fused_page, rank
 from opensearch_funnel.service.rewrite import (
@@ -59,12 +60,12 @@ def pipeline_routes(
 
     @router.get("/{plan_id}", responses={200: {"model": PlanState}})
     async def plan_state(plan_id: str) -> Response:
-        """Say whether a plan is ready; ask for it to be loaded, again if it failed before."""
-        state = plans.states().get(plan_id)
-        if state is None or state.startswith("failed"):
-            plans.forget_failure(plan_id)
-            plans.start_loading(plan_id)
-        return json_answer({"plan": plan_id, "state": state or "loading"})
+        """Say whether a plan is ready; ask for it to be loaded.
+
+        A plan that failed is tried again by the first call after a pause.
+        """
+        _check_plan_id(plan_id)
+        return json_answer({"plan": plan_id, "state": plans.ask(plan_id)})
 
     @router.post(
         "/{plan_id}/rewrite", **described(RewriteBody, RewriteAnswer, refusals=PipelineError)
@@ -104,7 +105,7 @@ def pipeline_routes(
                 fused = fused_page(page)
             if fused is None:
                 raise
-            note_degraded(refusal.cause, detail=str(refusal))
+            note_degraded(refusal.cause, detail=refusal.logged)
             scores = fused
         results = [{"index": i, "relevance_score": score} for i, score in enumerate(scores)]
         return json_answer({"results": results})
@@ -124,7 +125,14 @@ def pipeline_routes(
     return router
 
 
+def _check_plan_id(plan_id: str) -> None:
+    """Refuse what can be no plan's id before it is looked for or logged."""
+    if re.fullmatch(PLAN_ID, plan_id) is None:
+        raise refused_for("invalid", "this can be no plan's id")
+
+
 def _ready_plan(plans: LoadedPlans, plan_id: str) -> ReadyPlan:
+    _check_plan_id(plan_id)
     ready = plans.get(plan_id)
     if ready is None:
         state = plans.states().get(plan_id, "loading")

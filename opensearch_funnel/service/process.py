@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -23,6 +22,7 @@ import httpx2
 import orjson
 
 from opensearch_funnel.core.errors import InputError, StageUnavailableError
+from opensearch_funnel.service.host_names import is_loopback
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -37,6 +37,7 @@ _POLL_S = 0.05
 _BACKLOG = 2048
 _PR_SET_PDEATHSIG = 1
 _UNAVAILABLE = 503
+_NOT_FOR_US = frozenset({401, 421})
 # A line of the log that ``funnel serve`` writes: day, time, level, logger, message.
 # The id of the request would make every warning another one.
 _WARNING = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) \S+ (?:request=\S* )?(?P<message>.*)")
@@ -53,7 +54,7 @@ def listen(host: str, port: int, *, guarded: bool = False) -> socket.socket:
     Raises:
         InputError: the address is not loopback, or is in use.
     """
-    if not guarded and not _is_loopback(host):
+    if not guarded and not is_loopback(host):
         raise InputError(
             f"{host} is reachable from outside and the service has no authentication without a "
             "token: set FUNNEL_SERVICE_TOKEN, which every caller then has to show, or listen on "
@@ -80,13 +81,6 @@ def listen_at(path: Path) -> socket.socket:
     sock.bind(str(path))
     sock.listen(_BACKLOG)
     return sock
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def address(sock: socket.socket) -> str:
@@ -256,33 +250,47 @@ def wait_for_plan(
     url: str,
     plan_id: str,
     *,
+    token: str | None = None,
     timeout_s: float = START_TIMEOUT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Ask a service to load a plan, and wait until it is ready.
 
+    Args:
+        url: of the service.
+        plan_id: which plan.
+        token: what the service wants to be shown.
+        timeout_s: how long to wait, in seconds.
+        clock: tells the time, in seconds.
+
     Raises:
-        StageUnavailableError: no service answers there, the plan failed, or it took too long.
+        StageUnavailableError: no service answers there, it wants another token, the plan failed,
+            or it took too long.
     """
     end = clock() + timeout_s
-    asked = False
+    tried = False
     state = ""
     while clock() < end:
-        state = _plan_state(url, plan_id)
+        state = _plan_state(url, plan_id, token=token)
         if state == "ready":
             return
-        if state.startswith("failed") and asked:
+        if state.startswith("failed") and tried:
             raise StageUnavailableError(f"the service cannot run plan {plan_id}: {state}")
-        asked = True
+        # What failed before we asked says nothing: the plan may have been stored since then, and
+        # the service tries it again after a pause.
+        tried = tried or not state.startswith("failed")
         time.sleep(_POLL_S)
     raise StageUnavailableError(
         f"the service did not load plan {plan_id} in {timeout_s:.0f} s: {state}"
     )
 
 
-def _plan_state(url: str, plan_id: str) -> str:
+def _plan_state(url: str, plan_id: str, *, token: str | None) -> str:
+    shown = {} if token is None else {"authorization": f"Bearer {token}"}
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/v1/plans/{plan_id}", timeout=10.0)
+        answer = httpx2.get(f"{url.rstrip('/')}/v1/plans/{plan_id}", headers=shown, timeout=10.0)
+        if answer.status_code in _NOT_FOR_US:
+            raise StageUnavailableError(f"{url} refused: {answer.json()['error']}")
         if answer.status_code == _UNAVAILABLE:
             # The supervisor: its worker starts, or will start again.
             return str(answer.json()["error"])

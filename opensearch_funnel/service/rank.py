@@ -85,7 +85,8 @@ def _context(given: Mapping[str, Any]) -> RankContext:
     try:
         context = RankContext.read(given)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"plan is no rank context: {error!r}") from error
+        # The error's own text may hold the query, and what is refused is logged.
+        raise InputError(f"plan is no rank context: {type(error).__name__}") from error
     adopt_request_id(context.request_id)
     return context
 
@@ -108,7 +109,8 @@ def _reranked(window: Ranking, *, ready: ReadyPlan) -> tuple[Ranking, bool]:
     except Exception as error:
         if models.first_reranker is None:
             raise
-        note_degraded("failed", detail=f"the cascade ended after its first model: {error}")
+        kind = type(error).__name__
+        note_degraded("failed", detail=f"the cascade ended after its first model: {kind}")
         return window, False
 
 

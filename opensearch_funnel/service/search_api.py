@@ -21,6 +21,7 @@ from opensearch_funnel.core.errors import (
     InputError,
 )
 from opensearch_funnel.service.answers import Refused
+from opensearch_funnel.service.exchange import without_query
 from opensearch_funnel.service.pipeline_shapes import PipelineError
 from opensearch_funnel.service.search_api_answers import Answer, Hit
 from opensearch_funnel.service.search_api_applied import Found, Searches, UnknownIndexError
@@ -190,16 +191,18 @@ async def _told(work: Callable[[], Any]) -> Any:
     try:
         return await run_in_threadpool(work)
     except (UnknownIndexError, IndexMissingError) as error:
-        raise Refused(404, str(error), cause="invalid", expected=True) from error
+        logged = without_query(error)
+        raise Refused(404, str(error), cause="invalid", expected=True, logged=logged) from error
     except InputError as error:
         raise Refused(_BAD_REQUEST, str(error), expected=True) from error
     except EngineUnreachableError as error:
         raise Refused(503, str(error), cause="engine") from error
     except EngineError as error:
+        logged = without_query(error)
         if error.status == _BAD_REQUEST:
             # The only part of a body that is not written here are values: a date that is none.
-            raise Refused(_BAD_REQUEST, str(error), expected=True) from error
-        raise Refused(502, str(error), cause="engine") from error
+            raise Refused(_BAD_REQUEST, str(error), expected=True, logged=logged) from error
+        raise Refused(502, str(error), cause="engine", logged=logged) from error
     except FunnelError as error:
         raise Refused(500, str(error)) from error
     except Exception as error:

@@ -25,6 +25,7 @@ from opensearch_funnel.core.errors import (
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.searching import NO_PIPELINE
+from opensearch_funnel.service.exchange import one_line, without_query
 from opensearch_funnel.service.plans import ReadyPlan
 from opensearch_funnel.service.search_api_answers import Answer, ask, read_answer
 from opensearch_funnel.service.search_api_request import SearchRequest, SystemName
@@ -180,7 +181,7 @@ class AppliedSearches:
             ready = self._ready(index.plan)
             return explain_funnel(self._client, answer, request, ready=ready)
         except FunnelError as error:
-            logger.warning("no trace: %s", error)
+            logger.warning("no trace: %s", one_line(without_query(error)))
             return replace(answer, trace_failed=str(error))
         except Exception as error:  # a model may raise anything
             logger.exception("no trace")

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from opensearch_funnel.service.answers import json_answer
+from opensearch_funnel.service.exchange import current_exchange
 from opensearch_funnel.service.metrics import CONTENT_TYPE, Metrics
 from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.starting import Start
@@ -25,11 +26,13 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether the applied plans are loaded."""
+    """Whether the applied plans are loaded; who does not show the token learns no more."""
 
     ready: bool
-    plans: dict[str, str] = Field(description="The state of each plan.")
-    reason: str = Field(description="Why the applied plans are not known; empty where they are.")
+    plans: dict[str, str] = Field(default={}, description="The state of each plan.")
+    reason: str = Field(
+        default="", description="Why the applied plans are not known; empty where they are."
+    )
 
 
 def status_routes(
@@ -52,9 +55,14 @@ def status_routes(
 
     @router.get("/ready", responses={200: {"model": Ready}, 503: {"model": Ready}})
     async def ready() -> Response:
-        """Say whether every plan that the cluster ran at the start is loaded."""
+        """Say whether every plan that the cluster ran at the start is loaded.
+
+        Where the service has a token, who does not show it is told no more than that.
+        """
         done = start.ready
-        content = {"ready": done, "plans": plans.states(), "reason": start.reason}
+        content: dict[str, object] = {"ready": done}
+        if current_exchange().trusted:
+            content |= {"plans": plans.states(), "reason": start.reason}
         return json_answer(content, status=200 if done else 503)
 
     @router.get("/metrics", response_class=PlainTextResponse)

@@ -11,14 +11,16 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.plan import FunnelPlan, LegName
-from opensearch_funnel.core.text import HASH_LENGTH, encoded_text
+from opensearch_funnel.core.text import HASH_LENGTH, encoded_text, text_hash
 from opensearch_funnel.engine.allow_list import TextSearch
 from opensearch_funnel.engine.queries import Body
 from opensearch_funnel.engine.rewriting import KEY_FIELDS
 from opensearch_funnel.engine.searching import fused_ids
 
-CACHED_TEXTS = 100_000
-"""How many texts a service keeps: about 100 MB of abstracts."""
+CACHED_CHARACTERS = 100_000_000
+"""Of all texts that a service keeps: about 100 MB, of scripts other than Latin up to 400 MB."""
+_KEY_CHARACTERS = 200
+"""What a text counts beyond its own length: its key takes memory, too."""
 _MILLISECONDS = 1000
 
 
@@ -26,13 +28,23 @@ class IndexTexts:
     """Texts of documents by ``funnel.id`` and ``funnel.hash``.
 
     The hash in the key is of the very text, so a document that changed has another key and
-    nothing stale is ever read; no request has to ask whether a kept text still holds.
+    nothing stale is ever kept; no request has to ask whether a kept text still holds. A text of
+    another hash is read and not kept: a client changed the document and left ``funnel`` as it
+    was, or the plan reads other fields than those that were encoded.
     """
 
-    def __init__(self, client: OpenSearch, *, capacity: int = CACHED_TEXTS) -> None:
+    def __init__(self, client: OpenSearch, *, capacity: int = CACHED_CHARACTERS) -> None:
+        """Make the texts; none is read yet.
+
+        Args:
+            client: the cluster.
+            capacity: how many characters are kept, with 200 for each text's key.
+        """
         self._client = client
         self._lock = Lock()
-        self._kept: LRUCache[tuple[str, tuple[str, ...], str], str] = LRUCache(capacity)
+        self._kept: LRUCache[tuple[str, tuple[str, ...], str], str] = LRUCache(
+            capacity, getsizeof=_size
+        )
 
     def fetch(self, plan: FunnelPlan, keys: Sequence[str]) -> list[str]:
         """Return the text of each key, in order.
@@ -51,8 +63,13 @@ class IndexTexts:
         missing = [key for key, text in found.items() if text is None]
         if missing:
             fetched = self._from_index(plan, missing)
+            lasting = {
+                key: text
+                for key, text in fetched.items()
+                if text_hash(text) == key[-HASH_LENGTH:] and _size(text) <= self._kept.maxsize
+            }
             with self._lock:
-                for key, text in fetched.items():
+                for key, text in lasting.items():
                     self._kept[*where, key] = text
             found.update(fetched)
         texts = [found[key] for key in keys]
@@ -110,6 +127,10 @@ class IndexTexts:
             for hit in response["hits"]["hits"]
         }
         return {key: texts[key] for key in keys if key in texts}
+
+
+def _size(text: str) -> int:
+    return len(text) + _KEY_CHARACTERS
 
 
 def _key(hit: Mapping[str, Any]) -> str:

