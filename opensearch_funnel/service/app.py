@@ -29,7 +29,7 @@ from opensearch_funnel.service.texts import IndexTexts
 WORKERS = 8
 """Requests of each stage that are worked on at once; a model's own threads come on top."""
 MOST_REWRITES = 64
-MOST_RANKINGS = 16
+MOST_RANKINGS = 32
 """Fewer may wait: what waits long for the reranker misses its deadline anyway."""
 MOST_RERANKINGS = 32
 MOST_EMBEDDINGS = 64

@@ -90,6 +90,7 @@ def pipeline_routes(
     async def rank_hits(plan_id: str, request: Request) -> Response:
         """Return the score of each hit of a page."""
         enter("rank")
+        _check_plan_id(plan_id)
         page = await read_object(request)
         field(page, "plan", dict)
         keys = field(page, "documents", list)

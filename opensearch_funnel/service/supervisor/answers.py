@@ -53,7 +53,7 @@ def forwarded_request(request: Request, *, request_id: bytes) -> bytes:
 
     Example:
         >>> request = Request(method=b"GET", target=b"/health", version="1.1", keep_alive=True,
-        ...                   headers=[(b"host", b"a")], began=0.0, body=b"")
+        ...                   headers=[(b"host", b"a")], body=b"")
         >>> forwarded_request(request, request_id=b"7")
         b'GET /health HTTP/1.1\r\nhost: a\r\nx-request-id: 7\r\n\r\n'
     """

@@ -33,7 +33,6 @@ from opensearch_funnel.service.supervisor.reading import (
 
 logger = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 4096
 MOST_CALLS = 512
 """Requests that are with the worker at once; it refuses most of them itself before that."""
 HEAD_S, BODY_S, IDLE_S, UNREAD_S = 10.0, 60.0, 75.0, 60.0
@@ -61,6 +60,8 @@ class ClientConnection(asyncio.Protocol):
         self._unread_since: float | None = None
         self._refused_at: float | None = None
         self._taking_up = False
+        self._held = 0
+        self._free_since = self._loop.time()
 
     # The client's side.
 
@@ -68,7 +69,7 @@ class ClientConnection(asyncio.Protocol):
         """Be connected; one too many is told so."""
         self._transport = cast("asyncio.Transport", transport)
         self._front.connections.add(self)
-        if len(self._front.connections) > MOST_CONNECTIONS:
+        if len(self._front.connections) > self._front.limits.connections:
             self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -81,11 +82,21 @@ class ClientConnection(asyncio.Protocol):
         if self._call is not None:
             self._call.give_up()
         self._settle()
+        self._hold(-self._held)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sends."""
+        """Take what the client sends; after a refusal, only off the wire."""
+        if self._refused_at is not None:
+            return
         self._last_activity = self._loop.time()
-        self._waiting.extend(self._reader.feed(data))
+        before = self._reader.held
+        found = self._reader.feed(data)
+        came = sum(one.size for one in found if isinstance(one, Request))
+        self._waiting.extend(found)
+        self._hold(came + self._reader.held - before)
+        limits = self._front.limits
+        if self._held > limits.share and self._front.held > limits.held:
+            self._turn_away()
         self._next()
         if self._waiting and not self._paused and not self._transport.is_closing():
             # Requests sent ahead wait in the kernel, and not here.
@@ -99,10 +110,12 @@ class ClientConnection(asyncio.Protocol):
             self._call.pause()
 
     def resume_writing(self) -> None:
-        """Let it come again."""
+        """Let it come again, or the next one."""
         self._unread_since = None
+        self._free_since = self._loop.time()
         if self._call is not None:
             self._call.resume()
+        self._next()
 
     def end_if_stuck(self, now: float) -> None:
         """End the connection where the client has kept it waiting for too long."""
@@ -114,9 +127,9 @@ class ClientConnection(asyncio.Protocol):
                 self.abort()
         elif self._request is None:
             if self._reader.in_head:
-                patience, since = HEAD_S, self._reader.began
+                patience, since = HEAD_S, max(self._reader.began, self._free_since)
             elif self._reader.in_body:
-                patience, since = BODY_S, self._reader.began
+                patience, since = BODY_S, max(self._reader.began, self._free_since)
             else:
                 patience, since = IDLE_S, self._last_activity
             if now - since > patience:
@@ -133,10 +146,16 @@ class ClientConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Take up the requests that came in whole, as long as they are answered at once."""
-        if self._taking_up:
+        if self._taking_up or self._refused_at is not None:
             return  # the loop below goes on when the answer that is being given is out
         self._taking_up = True
-        while self._request is None and self._waiting and not self._transport.is_closing():
+        while (
+            self._request is None
+            and self._waiting
+            # Answers that nobody reads would pile up here.
+            and self._unread_since is None
+            and not self._transport.is_closing()
+        ):
             following = self._waiting.popleft()
             if isinstance(following, Refusal):
                 self._refuse(following)
@@ -148,13 +167,29 @@ class ClientConnection(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        if self._reader.wants_continue and not self._continued:
+        if self._reader.wants_continue and not self._continued and self._refused_at is None:
             self._continued = True
             self._transport.write(CONTINUE)
+
+    def _hold(self, change: int) -> None:
+        """Count bytes of requests that are kept, or no longer."""
+        self._held += change
+        self._front.held += change
+
+    def _turn_away(self) -> None:
+        """Let go of what the client has sent and waits for no answer yet; say so in its turn."""
+        self._reader.stop()
+        self._waiting.clear()
+        self._waiting.append(
+            Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many large requests at once: ask again")
+        )
+        self._hold((self._request.size if self._request is not None else 0) - self._held)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what is no request that can be passed on; the connection ends with that."""
         logger.info("refused (%d): %s", refusal.status, refusal.reason)
+        if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self._front.counts.unavailable("busy")
         answer = whole_answer(
             refusal.status,
             as_json({"error": refusal.reason}),
@@ -166,6 +201,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport.write(answer)
         self._transport.write_eof()
         self._waiting.clear()
+        self._hold(-self._held)
         self._refused_at = self._loop.time()
 
     def _forward(self, request: Request) -> None:
@@ -182,9 +218,10 @@ class ClientConnection(asyncio.Protocol):
         if front.calls >= MOST_CALLS:
             self._unavailable("busy", f"the worker has {front.calls} requests already")
             return
+        # From now on, and not from its first byte: the client's upload, or its request before
+        # this one, is no time of the worker's.
         allowed = front.deadlines.of(request.path)
-        left = request.began + allowed - self._loop.time()
-        self._timer = self._loop.call_later(max(left, 0.0), self._late, allowed)
+        self._timer = self._loop.call_later(allowed, self._late, allowed)
         front.calls += 1
         # What the supervisor counts comes after what the worker counts.
         listener = WholeAnswer(self._metrics) if is_metrics(request) else self
@@ -235,7 +272,9 @@ class ClientConnection(asyncio.Protocol):
         self._unavailable("lost", why)
 
     def _metrics(self, status: int, headers: Sequence[Header], body: bytes) -> None:
-        self._answer(*self._front.metrics_answer(status, headers, body))
+        request = self._request
+        assert request is not None  # noqa: S101 - a call ends with its request
+        self._answer(*self._front.metrics_answer(request, status, headers, body))
 
     def _late(self, allowed: float) -> None:
         """Wait no longer for the worker, unless its answer is coming in, and may take its time."""
@@ -306,6 +345,8 @@ class ClientConnection(asyncio.Protocol):
             self._timer.cancel()
         if self._call is not None:
             self._front.calls -= 1
+        if self._request is not None:
+            self._hold(-self._request.size)
         self._request = self._call = self._timer = None
         self._out.clear()
-        self._last_activity = self._loop.time()
+        self._last_activity = self._free_since = self._loop.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import re
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from secrets import token_hex
 from typing import Any, Protocol
 
 from opensearch_funnel.service.supervisor import counts as counting
-from opensearch_funnel.service.supervisor.answers import passed_on
+from opensearch_funnel.service.supervisor.answers import as_json, json_headers, passed_on
 from opensearch_funnel.service.supervisor.counts import Counts, Reason
 from opensearch_funnel.service.supervisor.deadlines import Deadlines
 from opensearch_funnel.service.supervisor.link import WorkerLink
@@ -51,9 +52,13 @@ class Front:
     identity: dict[str, str]
     """What the service is; part of the supervisor's own answer to ``/health``."""
     limits: Limits
+    token: str | None = None
+    """What a request for ``/metrics`` must show; nothing if not given."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     connections: set[Connection] = field(default_factory=set)
     calls: int = 0
+    held: int = 0
+    """Bytes of requests that all connections keep."""
     stopping: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last connection has ended after ``stopping``."""
@@ -100,16 +105,31 @@ class Front:
         return {**self.identity, **content} if request.path == b"/health" else content
 
     def metrics_answer(
-        self, status: int, headers: Sequence[Header], body: bytes
+        self, request: Request, status: int, headers: Sequence[Header], body: bytes
     ) -> tuple[int, list[Header], bytes]:
-        """Return the answer to ``/metrics``, given the worker's: its text, then the own one."""
+        """Return the answer to ``/metrics``, given the worker's: its text, then the own one.
+
+        Without the worker, nobody else has asked for the token.
+        """
         if status in _REFUSED:
             return status, passed_on(headers), body
+        if not self._may_see(request):
+            reason = "this service wants its token: Authorization: Bearer …"
+            content = {"error": reason, "message": reason, "reason": "unauthorized"}
+            refused = HTTPStatus.UNAUTHORIZED
+            asked = [*json_headers(refused), (b"www-authenticate", b"Bearer")]
+            return refused, asked, as_json(content)
         own = self.counts.text(worker_up=self.worker.link is not None).encode()
         kind = next((v for k, v in headers if k == b"content-type"), counting.CONTENT_TYPE)
         if status == HTTPStatus.OK:
             return HTTPStatus.OK, [(b"content-type", kind)], body + own
         return HTTPStatus.OK, [(b"content-type", counting.CONTENT_TYPE)], own
+
+    def _may_see(self, request: Request) -> bool:
+        if self.token is None:
+            return True
+        shown = request.header(b"authorization") or b""
+        return hmac.compare_digest(shown, f"Bearer {self.token}".encode())
 
 
 class Connection(Protocol):

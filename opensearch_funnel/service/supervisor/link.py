@@ -61,13 +61,13 @@ class Call:
                 self.connection.abort()
 
     def pause(self) -> None:
-        """Let the rest of the answer wait."""
-        if self.connection is not None:
+        """Let the rest of the answer wait; nothing once there is no rest."""
+        if self.connection is not None and not self.over:
             self.connection.pause()
 
     def resume(self) -> None:
         """Let the rest of the answer come."""
-        if self.connection is not None:
+        if self.connection is not None and not self.over:
             self.connection.resume()
 
     def lose(self, why: str) -> None:
@@ -103,7 +103,9 @@ class WorkerConnection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101 - connected before it is handed out
         self._call = call
         call.connection = self
+        self.resume()  # whoever asked before may not have read on
         self._transport.write(call.request)
+        call.request = b""  # sent: what is still needed of it, the transport keeps
 
     def abort(self) -> None:
         """Close at once."""
@@ -153,14 +155,15 @@ class WorkerConnection(asyncio.Protocol):
         if self._fault:
             self._fail(self._fault)
         elif self._complete:
-            self._call = None
+            # Before anybody hears of it: the next request on this connection may be of somebody
+            # else, whom a listener that reads slowly must not keep from the answer.
+            call.over, call.connection, self._call = True, None, None
             if self._reusable:
                 self.resume()
                 self._status, self._headers, self._complete = 0, [], False
                 self._link.take_back(self)
             else:
                 self.abort()
-            call.over = True
             call.listener.answer_ended()
         else:
             call.listener.answer_arrived()

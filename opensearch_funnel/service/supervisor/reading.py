@@ -11,16 +11,26 @@ import httptools
 Header = tuple[bytes, bytes]
 
 _SHOWN_BYTES = 80
+_EMPTY_REQUEST_BYTES = 512
+"""What a request takes in memory, beyond its head and body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a request may be at most, in bytes."""
+    """What is taken from clients at most; in bytes, but for what is counted."""
 
     head: int = 64 * 1024
     headers: int = 128
     """How many, not how long."""
-    body: int = 32 * 1024 * 1024
+    body: int = 16 * 2**20
+    """As much as the worker takes."""
+    held: int = 256 * 2**20
+    """Requests of all connections together, from their first byte to their answer."""
+    share: int = 64 * 1024
+    """What one connection may hold even when all of them together hold too much: searches are
+    small, and go on while somebody sends bodies without end."""
+    connections: int = 1024
+    """How many."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,9 +43,9 @@ class Request:
     """Names in lower case; in the order in which they came."""
     version: str
     keep_alive: bool
-    began: float
-    """When its first byte came, by the reader's clock."""
     body: bytes
+    size: int = 0
+    """Bytes that it takes in memory, more or less."""
 
     @property
     def path(self) -> bytes:
@@ -85,6 +95,20 @@ class RequestReader:
         self.wants_continue = False
         """Whether the client waits for a ``100 Continue`` before it sends the body."""
         self.began = 0.0
+        """When the first byte of the last request came, by the reader's clock."""
+        self._start()
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of a request that is not complete."""
+        if self._refused or not (self.in_head or self.in_body):
+            return 0
+        return max(self._head_bytes, self._partial) + len(self._body)
+
+    def stop(self) -> None:
+        """Ignore whatever still comes, and keep nothing of what came."""
+        self._refused = True
+        self.in_head = self.in_body = self.wants_continue = False
         self._start()
 
     def feed(self, arrived: bytes) -> list[Request | Refusal]:
@@ -100,8 +124,9 @@ class RequestReader:
             self._refuse(501, "the protocol of a connection cannot be changed here")
         except httptools.HttpParserError as error:
             self._refuse(400, f"this is no HTTP/1.1 request: {error}")
-        if self.in_head:
+        if self.in_head and not self._found:
             # The parser keeps a header until its end: one that never ends must not fill memory.
+            # Where another request ended in the same bytes, they are not all of this head.
             self._partial += len(arrived)
             if self._partial > self._limits.head:
                 self._refuse(431, f"the head is longer than {self._limits.head} bytes")
@@ -112,15 +137,13 @@ class RequestReader:
         self._target = b""
         self._headers: list[Header] = []
         self._head_bytes = 0
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        # Not a list of parts: a part of one byte takes forty of them.
+        self._body = bytearray()
         self._partial = 0
 
     def _refuse(self, status: int, reason: str) -> None:
         if not self._refused:
-            self._refused = True
-            self.in_head = self.in_body = self.wants_continue = False
-            self._body.clear()
+            self.stop()
             self._found.append(Refusal(status, reason))
 
     def on_message_begin(self) -> None:
@@ -166,11 +189,10 @@ class RequestReader:
         if self._refused:
             return
         self.wants_continue = False
-        self._body_bytes += len(part)
-        if self._body_bytes > self._limits.body:
+        if len(self._body) + len(part) > self._limits.body:
             self._refuse_body()
         else:
-            self._body.append(part)
+            self._body += part
 
     def _refuse_body(self) -> None:
         self._refuse(413, f"the body is longer than {self._limits.body} bytes")
@@ -187,11 +209,11 @@ class RequestReader:
                 headers=self._headers,
                 version=self._parser.get_http_version(),
                 keep_alive=self._parser.should_keep_alive(),
-                began=self.began,
-                body=b"".join(self._body),
+                body=bytes(self._body),
+                size=_EMPTY_REQUEST_BYTES + self._head_bytes + len(self._body),
             )
         )
-        self._body = []
+        self._body = bytearray()
 
 
 def _shown(value: bytes) -> str:

@@ -21,6 +21,7 @@ from opensearch_funnel.service.supervisor.unread_log import log_in_a_thread
 from opensearch_funnel.service.supervisor.worker import Patience, Worker, WorkerCommand
 
 _BACKLOG = 2048
+_TOKEN_VARIABLE = "FUNNEL_SERVICE_TOKEN"  # noqa: S105 - the name of one
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -53,9 +54,10 @@ def supervise(  # noqa: PLR0913 - what a test or an operator may want to be othe
         sock: a listening socket; closed at the end.
         worker_command: starts a worker.
         identity: what ``/health`` says of the service while no worker can.
-        env: the worker's environment, on top of this process's.
+        env: the worker's environment, on top of this process's. The token that it names
+            (``FUNNEL_SERVICE_TOKEN``) is asked for here, too.
         until_eof: a file descriptor; the end also comes when nothing more comes from it.
-        limits: what a request may be at most.
+        limits: what is taken from clients at most.
         patience: how long is waited for what.
     """
     _allow_many_files()
@@ -77,6 +79,8 @@ def supervise(  # noqa: PLR0913 - what a test or an operator may want to be othe
                 counts=counts,
                 identity=dict(identity),
                 limits=limits or Limits(),
+                # From where the worker has it: what one asks for, the other does.
+                token={**os.environ, **(env or {})}.get(_TOKEN_VARIABLE) or None,
             )
             return await _run(sock, worker, front, until_eof=until_eof, drain_s=patience.drain)
 

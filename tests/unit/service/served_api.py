@@ -113,9 +113,11 @@ def stand_in_shelf() -> ModelShelf:
 def api_app(
     *,
     plan: FunnelPlan | None = None,
+    read_plan: Callable[[str], FunnelPlan] | None = None,
     models: PlanModels | None = None,
     preload: Callable[[], list[str]] = list,
     token: str | None = None,
+    service_url: str | None = None,
     metrics: Metrics | None = None,
 ) -> FastAPI:
     """An application with the stand-ins, and with one plan where it is given."""
@@ -126,12 +128,13 @@ def api_app(
         return plan
 
     return create_app(
-        LoadedPlans(read_plan=read, open_models=lambda _: models or PlanModels()),
+        LoadedPlans(read_plan=read_plan or read, open_models=lambda _: models or PlanModels()),
         IndexTexts(connect(Settings(url=NOBODY))),
         engine_url=NOBODY,
         preload=preload,
         shelf=stand_in_shelf(),
         token=token,
+        service_url=service_url,
         metrics=metrics,
     )
 

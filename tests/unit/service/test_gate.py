@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.errors import EngineError, StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.service.gate import MOST_BYTES
@@ -40,6 +40,12 @@ class DownWeights(WordWeights):
     def encode_query(self, text: str) -> dict[str, float]:
         del text
         raise StageUnavailableError("the sparse model does not answer")
+
+
+class RefusedWeights(WordWeights):
+    def encode_query(self, text: str) -> dict[str, float]:
+        reason = f"OpenSearch refused (400): Failed to parse query [{text}]"
+        raise EngineError(reason, status=400, kind="query_shard_exception")
 
 
 @pytest.fixture
@@ -95,6 +101,115 @@ def test_an_error_that_nobody_planned_for_is_logged_with_its_origin(
     (line,) = lines(caplog)
     assert "reason=failed" in line
     assert "Traceback" in caplog.text
+
+
+def test_what_the_cluster_says_of_a_query_is_told_to_its_client_and_not_to_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    models = PlanModels(sparse=RefusedWeights(), dense=WordVector())
+    with served_api(plan=PLAN, models=models, preload=lambda: [PLAN.plan_id]) as url:
+        wait_for_plan(url, PLAN.plan_id)
+        source = {"query": {"match": {"text": {"query": "my secret"}}}}
+        answer = httpx2.post(f"{url}/v1/plans/{PLAN.plan_id}/rewrite", json={"source": source})
+    assert "my secret" in answer.json()["error"]
+    (line,) = lines(caplog)
+    assert line.endswith(": EngineError: status 400, query_shard_exception")
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nope%0A2026-01-01%20ERROR%20forged",
+        "/v1/plans/x%0A2026-01-01%20ERROR%20forged",
+        "/v1/plans/x%1B%5B2J/rewrite",
+        "/v1/plans/x%E2%80%A8y/rank",
+        f"/v1/plans/{'x' * 301}/rewrite",
+    ],
+)
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_no_path_makes_a_line_of_the_log(
+    caplog: pytest.LogCaptureFixture, path: str, token: str | None
+) -> None:
+    caplog.set_level(logging.INFO)
+    page = {"plan": {"q": "Zm94", "page": [10, 5]}, "documents": []}
+    with served_api(token=token) as url:
+        answer = httpx2.request("GET" if "/v1/" not in path else "POST", f"{url}{path}", json=page)
+        got = httpx2.get(f"{url}{path}")
+        if token is None:
+            states = httpx2.get(f"{url}/ready").json()["plans"]
+            assert not states, "nothing was looked for"
+    assert 400 <= answer.status_code < 500
+    assert 400 <= got.status_code < 500
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith("opensearch_funnel")]
+    assert all(line.isprintable() for line in ours)
+    assert not any("ERROR forged" in line for line in ours)
+    assert all(len(line) < 1200 for line in ours)
+
+
+def asked_as(url: str, host: str, path: str = "/health") -> int:
+    return httpx2.get(f"{url}{path}", headers={"host": host}).status_code
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/v1/models", "/nope"])
+def test_without_a_token_the_service_answers_to_its_own_names_only(
+    url: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for host in ("evil.example", "evil.example:8750", "127.0.0.1.evil.example", "10.0.0.1", ""):
+        assert asked_as(url, host, path) == 421
+    for host in ("127.0.0.1", "127.0.0.1:1", "LOCALHOST:8750", "[::1]:8750", "127.9.9.9"):
+        assert asked_as(url, host, path) != 421
+    assert "reason=misdirected status=421" in lines(caplog)[0]
+    said = httpx2.get(f"{url}/health", headers={"host": "a\x1b[2Jb"})
+    assert said.status_code in {400, 421}, "some servers refuse it themselves"
+    assert all(line.isprintable() for line in lines(caplog))
+
+
+def test_the_refusal_of_another_name_says_in_one_line_what_to_do(url: str) -> None:
+    answer = httpx2.post(f"{url}/v2/rerank", json=RERANK, headers={"host": "funnel.lan"})
+    assert answer.status_code == 421
+    assert "FUNNEL_SERVICE_URL" in answer.json()["error"]
+    assert answer.json()["message"] == answer.json()["error"]
+    assert answer.headers["x-request-id"]
+
+
+def test_the_host_of_the_services_own_address_is_its_name_too() -> None:
+    with served_api(service_url="http://Funnel.lan:8750") as url:
+        assert asked_as(url, "funnel.lan:8750") == 200
+        assert asked_as(url, "127.0.0.1:8750") == 200
+        assert asked_as(url, "other.lan:8750") == 421
+
+
+def test_the_supervisors_heartbeat_is_answered_and_nothing_else_under_its_name(url: str) -> None:
+    assert asked_as(url, "worker") == 200
+    assert asked_as(url, "worker", "/ready") == 421
+
+
+def test_with_a_token_any_name_will_do() -> None:
+    with served_api(token=TOKEN) as url:
+        assert asked_as(url, "evil.example") == 200
+        assert asked_as(url, "evil.example", "/info") == 401
+
+
+def test_readiness_names_no_plan_and_no_reason_without_the_token() -> None:
+    with served_api(token=TOKEN, preload=lambda: ["patients.1"]) as url:
+        for _ in range(500):
+            shown = httpx2.get(f"{url}/ready", headers=SHOWN)
+            if "failed" in shown.text:
+                break
+            time.sleep(0.01)
+        assert shown.json()["plans"] == {"patients.1": "failed: no such plan in this cluster"}
+        for headers in ({}, {"authorization": "Bearer no"}):
+            hidden = httpx2.get(f"{url}/ready", headers=headers)
+            assert (hidden.status_code, hidden.json()) == (503, {"ready": False})
+
+
+def test_waiting_for_a_plan_shows_the_token() -> None:
+    models = PlanModels(sparse=WordWeights(), dense=WordVector())
+    with served_api(token=TOKEN, plan=PLAN, models=models) as url:
+        wait_for_plan(url, PLAN.plan_id, token=TOKEN)
+        with pytest.raises(StageUnavailableError, match="wants its token"):
+            wait_for_plan(url, PLAN.plan_id)
 
 
 def test_what_the_pipeline_goes_on_without_is_counted_by_stage_and_reason() -> None:
@@ -189,7 +304,7 @@ def test_a_client_that_goes_away_frees_its_place_and_is_noted(
     try:
         parts = urlsplit(url)
         body = b'{"model": "gated", "query": "q", "documents": ["q"]}'
-        head = f"POST /v2/rerank HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"POST /v2/rerank HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
         with socket.create_connection((parts.hostname, parts.port)) as connection:
             connection.sendall(head.encode() + body)
             assert Gated.entered.acquire(timeout=10)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from opensearch_funnel.build.plans import SharedModels
-from opensearch_funnel.core.errors import EngineUnreachableError, InvalidPlanError
+from opensearch_funnel.core.errors import (
+    EngineUnreachableError,
+    InvalidPlanError,
+    StageUnavailableError,
+)
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.encoders.opening import Encoder
 from opensearch_funnel.service.plans import (
     FIRST_RETRY_S,
     KEPT_PLANS,
+    LOADERS,
+    MOST_LOADING,
     UNKNOWN_RETRY_S,
     LoadedPlans,
 )
+from opensearch_funnel.service.process import wait_for_plan
 from opensearch_funnel.settings import Settings
+from tests.unit.service.served_api import served_api
 
 PLANS = {plan.plan_id: plan for plan in (FunnelPlan(alias=f"i{n}") for n in range(KEPT_PLANS + 1))}
 PLAN_ID = next(iter(PLANS))
@@ -93,6 +102,58 @@ def test_plans_that_are_not_used_any_more_are_dropped(world: World) -> None:
     assert PLAN_ID not in world.plans.states()
     assert world.ask() == "ready"
     assert world.opened.count(PLAN_ID) == 2
+
+
+def test_asking_how_a_plan_is_does_not_cut_the_pause_after_a_failure(world: World) -> None:
+    world.error = EngineUnreachableError("down")
+    assert world.ask() == "failed: down"
+    world.error = None
+    for _ in range(20):
+        assert world.plans.ask(PLAN_ID) == "failed: down"
+    assert not world.opened
+    world.now = FIRST_RETRY_S
+    assert world.plans.ask(PLAN_ID) == "loading", "tried again: what fails now is new"
+    assert world.ask() == "ready"
+
+
+def test_many_unknown_ids_get_no_thread_each_and_a_known_plan_gets_its_turn() -> None:
+    go = threading.Event()
+    at_once: list[int] = []
+
+    def read(plan_id: str) -> FunnelPlan:
+        at_once.append(sum(t.name == "load plans" for t in threading.enumerate()))
+        assert go.wait(10)
+        if plan_id in PLANS:
+            return PLANS[plan_id]
+        raise InvalidPlanError("no such plan in this cluster")
+
+    plans = LoadedPlans(read_plan=read, open_models=lambda _: PlanModels())
+    try:
+        for number in range(800):
+            assert plans.ask(f"unknown.{number}") == "loading"
+        assert list(plans.states().values()).count("loading") == MOST_LOADING
+    finally:
+        go.set()
+    for _ in range(1000):
+        if (state := plans.ask(PLAN_ID)) == "ready":
+            break
+        time.sleep(0.005)
+    assert state == "ready"
+    assert len(at_once) == MOST_LOADING + 1
+    assert max(at_once) == LOADERS
+
+
+def test_a_plan_that_was_stored_just_now_is_waited_for_though_it_was_unknown_before() -> None:
+    stored: list[FunnelPlan] = []
+    with served_api(read_plan=lambda _: stored[0] if stored else unknown()) as url:
+        with pytest.raises(StageUnavailableError, match="no such plan"):
+            wait_for_plan(url, PLAN_ID)
+        stored.append(PLANS[PLAN_ID])
+        wait_for_plan(url, PLAN_ID, timeout_s=10 * UNKNOWN_RETRY_S)
+
+
+def unknown() -> FunnelPlan:
+    raise InvalidPlanError("no such plan in this cluster")
 
 
 @pytest.mark.model

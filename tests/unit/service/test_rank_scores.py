@@ -1,5 +1,6 @@
 """The scores that the service returns: readable by the engine, and in the right order."""
 
+import base64
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -120,6 +121,13 @@ def test_a_cascade_scores_all_with_the_first_model_and_the_best_with_the_second(
 def test_a_context_that_is_none_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="rank context"):
         rank({"plan": {"q": "x"}, "documents": list(TEXTS)}, ready=READY, fetch_texts=fetch)
+
+
+def test_what_was_typed_is_not_in_the_refusal_of_a_context() -> None:
+    broken = base64.b64encode(b"my secret \xff").decode()
+    with pytest.raises(InputError, match="UnicodeDecodeError") as refused:
+        rank({"plan": {"q": broken}, "documents": list(TEXTS)}, ready=READY, fetch_texts=fetch)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("keys", [("",), (key("a"), key("a")), (text_hash("x"),)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -206,6 +207,19 @@ def test_what_the_cluster_says_gets_the_right_status(
     ):
         assert answer.status_code == status
         assert str(error) in answer.json()["error"]
+
+
+def test_what_the_cluster_says_of_a_search_is_not_logged(
+    url: str, films: OneFilm, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    kinds = ((EngineError, 400), (EngineError, 500), (IndexMissingError, 404))
+    for kind, status in (*kinds, (EngineDeniedError, 403)):
+        films.raises = kind("Failed to parse query [my secret]", status=status, kind="odd")
+        answer = httpx2.post(f"{url}/search", json={"index": "films", "query": "heat"})
+        assert "my secret" in answer.json()["error"]
+        assert f"{kind.__name__}: status {status}, odd" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_the_indices_are_listed(url: str) -> None:

@@ -16,8 +16,8 @@ from opensearch_funnel.settings import Settings
 PLAN = FunnelPlan(alias="films", deadlines=Deadlines(rank_ms=10_000))
 
 
-def texts(cluster: Any) -> IndexTexts:
-    return IndexTexts(connect(Settings(url=cluster.url)))
+def texts(cluster: Any, **options: int) -> IndexTexts:
+    return IndexTexts(connect(Settings(url=cluster.url)), **options)
 
 
 def test_texts_come_in_the_order_of_the_keys_and_once(cluster: Any) -> None:
@@ -59,3 +59,32 @@ def test_a_cluster_that_hangs_holds_a_thread_no_longer_than_the_deadline(cluster
     with pytest.raises(EngineUnreachableError, match="did not answer in time"):
         texts(cluster).fetch(hasty, [key])
     assert time.monotonic() - start < cluster.delay_s / 2
+
+
+def test_texts_are_kept_by_their_length_and_not_by_their_number(cluster: Any) -> None:
+    long, short, huge = (
+        cluster.add(str(size), {"title": "", "text": "x" * size}) for size in (3000, 300, 9000)
+    )
+    found = texts(cluster, capacity=4000)
+    for expected in (1, 1):
+        found.fetch(PLAN, [long, short])
+        assert cluster.searches == expected
+    assert len(found.fetch(PLAN, [huge])[0]) == 9000, "too long to be kept, and read all the same"
+    found.fetch(PLAN, [long, short])
+    assert cluster.searches == 2, "and it drove nothing out"
+    other = cluster.add("other", {"title": "", "text": "y" * 3000})
+    found.fetch(PLAN, [other])
+    found.fetch(PLAN, [short])
+    assert cluster.searches == 3
+    found.fetch(PLAN, [long])
+    assert cluster.searches == 4, "the two long ones are more than is kept"
+
+
+def test_a_text_that_its_hash_does_not_fit_is_read_and_not_kept(cluster: Any) -> None:
+    key = cluster.add("1", {"title": "", "text": "before"})
+    found = texts(cluster)
+    # A partial update by a client: the text is another one, funnel.hash is as it was.
+    cluster.documents["1"]["text"] = "after"
+    assert found.fetch(PLAN, [key]) == ["after"]
+    cluster.documents["1"]["text"] = "after that"
+    assert found.fetch(PLAN, [key]) == ["after that"]
