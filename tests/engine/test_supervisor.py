@@ -85,7 +85,7 @@ class Supervised:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Supervised]:
+def running(folder: Path, *, token: str | None = None) -> Iterator[Supervised]:
     program = WHOLE + PROGRAM
     log = folder / "log"
     with (
@@ -96,6 +96,7 @@ def running(folder: Path) -> Iterator[Supervised]:
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
+            env={**os.environ, **({"FUNNEL_SERVICE_TOKEN": token} if token else {})},
         ) as child,
     ):
         assert child.stdout is not None
@@ -156,6 +157,21 @@ def test_a_frozen_worker_is_answered_for_at_once_and_then_replaced(tmp_path: Pat
         assert it.worker(other_than=first) != first
         assert not alive(first)
         assert "the worker has been silent for 1 s: it is killed" in it.log.read_text()
+
+
+def test_the_token_is_asked_for_also_by_a_supervisor_whose_worker_cannot_ask(
+    tmp_path: Path,
+) -> None:
+    token = "of-sixteen-letters"  # noqa: S105 - guards nothing
+    with running(tmp_path, token=token) as it:
+        os.kill(it.worker(), signal.SIGSTOP)
+        time.sleep(0.75)
+        refused = httpx2.get(f"{it.url}/metrics", timeout=5)
+        assert (refused.status_code, refused.json()["reason"]) == (401, "unauthorized")
+        shown = {"authorization": f"Bearer {token}"}
+        answer = httpx2.get(f"{it.url}/metrics", headers=shown, timeout=5)
+        assert answer.status_code == 200
+        assert "funnel_worker_up" in answer.text
 
 
 def test_a_worker_that_freezes_for_a_moment_is_left_alone(tmp_path: Path) -> None:

@@ -48,21 +48,24 @@ def passed_on(headers: Iterable[Header]) -> list[Header]:
     return [header for header in kept if header[0] not in own]
 
 
-def forwarded_request(request: Request, *, request_id: bytes) -> bytes:
-    r"""Return the bytes of a request as the worker gets it.
+def forwarded_request(request: Request, *, request_id: bytes) -> tuple[bytes, bytes]:
+    r"""Return head and body of a request as the worker gets it.
+
+    In two, because a body of megabytes would else be in memory twice until it is sent.
 
     Example:
         >>> request = Request(method=b"GET", target=b"/health", version="1.1", keep_alive=True,
         ...                   headers=[(b"host", b"a")], body=b"")
         >>> forwarded_request(request, request_id=b"7")
-        b'GET /health HTTP/1.1\r\nhost: a\r\nx-request-id: 7\r\n\r\n'
+        (b'GET /health HTTP/1.1\r\nhost: a\r\nx-request-id: 7\r\n\r\n', b'')
     """
     headers = [h for h in passed_on(request.headers) if h[0] != b"x-request-id"]
     headers.append((b"x-request-id", request_id))
     if request.body or request.method in _WITH_BODY:
         headers.append((b"content-length", b"%d" % len(request.body)))
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (request.method, request.target, lines, request.body)
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, lines)
+    return head, request.body
 
 
 def answer_head(status: int, headers: Iterable[Header], *, version: str, keep_alive: bool) -> bytes:

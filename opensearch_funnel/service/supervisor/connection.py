@@ -40,6 +40,8 @@ HEAD_S, BODY_S, IDLE_S, UNREAD_S = 10.0, 60.0, 75.0, 60.0
 LINGER_S = 3.0
 """How long a client may go on sending what was refused: a connection that is closed before may
 take the refusal with it."""
+_TOO_MANY = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+_TOO_MUCH = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many large requests at once: ask again")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -70,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._front.connections.add(self)
         if len(self._front.connections) > self._front.limits.connections:
-            self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))
+            self._refuse(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ask the worker no more: nobody is there to hear the answer."""
@@ -79,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         if self._front.stopping and not self._front.connections:
             self._front.emptied.set()
         self._waiting.clear()
+        self._reader.stop()  # it and its parser hold each other until they are found as garbage
         if self._call is not None:
             self._call.give_up()
         self._settle()
@@ -179,10 +182,7 @@ class ClientConnection(asyncio.Protocol):
     def _turn_away(self) -> None:
         """Let go of what the client has sent and waits for no answer yet; say so in its turn."""
         self._reader.stop()
-        self._waiting.clear()
-        self._waiting.append(
-            Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many large requests at once: ask again")
-        )
+        self._waiting = deque([_TOO_MUCH])
         self._hold((self._request.size if self._request is not None else 0) - self._held)
 
     def _refuse(self, refusal: Refusal) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -45,7 +45,7 @@ class Call:
 
     __slots__ = ("connection", "head_only", "listener", "over", "request")
 
-    def __init__(self, request: bytes, listener: Listener, *, head_only: bool) -> None:
+    def __init__(self, request: Iterable[bytes], listener: Listener, *, head_only: bool) -> None:
         self.request = request
         self.listener = listener
         self.head_only = head_only
@@ -104,8 +104,8 @@ class WorkerConnection(asyncio.Protocol):
         self._call = call
         call.connection = self
         self.resume()  # whoever asked before may not have read on
-        self._transport.write(call.request)
-        call.request = b""  # sent: what is still needed of it, the transport keeps
+        self._transport.writelines(call.request)
+        call.request = ()  # sent: what is still needed of it, the transport keeps
 
     def abort(self) -> None:
         """Close at once."""
@@ -232,8 +232,8 @@ class WorkerLink:
         self.heard_at = 0.0
         """When the worker last sent anything, by the event loop's clock."""
 
-    def ask(self, request: bytes, listener: Listener, *, head_only: bool = False) -> Call:
-        """Send a request; the listener hears of the answer."""
+    def ask(self, request: Iterable[bytes], listener: Listener, *, head_only: bool = False) -> Call:
+        """Send a request, given in parts; the listener hears of the answer."""
         call = Call(request, listener, head_only=head_only)
         while self._idle:
             connection = self._idle.pop()

@@ -22,7 +22,7 @@ WorkerCommand = Callable[[Path], Sequence[str]]
 """The command that serves the application on a unix domain socket at this path, and ends when
 nothing more comes from its standard input."""
 
-_BEAT = b"GET /health HTTP/1.1\r\nhost: worker\r\n\r\n"
+_BEAT = (b"GET /health HTTP/1.1\r\nhost: worker\r\n\r\n",)
 _START_POLL_S = 0.05
 _EXIT_S = 2.0
 _STANDARD_ERROR = 2

@@ -110,7 +110,7 @@ def stand_in_shelf() -> ModelShelf:
     )
 
 
-def api_app(
+def api_app(  # noqa: PLR0913 - what an application may differ in
     *,
     plan: FunnelPlan | None = None,
     read_plan: Callable[[str], FunnelPlan] | None = None,

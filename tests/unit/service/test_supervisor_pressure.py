@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.unit.service.test_supervisor_connections import Rig, answer_of, echo, ok, request, rig, run
 
 from opensearch_funnel.service.gate import MOST_BYTES
 from opensearch_funnel.service.supervisor.connection import ClientConnection
 from opensearch_funnel.service.supervisor.reading import Limits
+from tests.unit.service.test_supervisor_connections import (
+    Rig,
+    answer_of,
+    echo,
+    ok,
+    request,
+    rig,
+    run,
+)
 
 # More than a transport buffers before it asks its protocol to pause, and little enough to come
 # from the worker in one piece.
@@ -24,6 +33,15 @@ async def big(head: bytes, _: bytes) -> bytes:
     return ok(PIECE if b"/big " in head else b"ok")
 
 
+async def until(comes: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    for _ in range(2000):
+        if comes():
+            return
+        await asyncio.sleep(0.005)
+    raise TimeoutError
+
+
 async def connect_slowly(it: Rig) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect a client that reads nothing unless told, with next to no buffers in between."""
     known = set(it.front.connections)
@@ -33,9 +51,9 @@ async def connect_slowly(it: Rig) -> tuple[asyncio.StreamReader, asyncio.StreamW
     await asyncio.get_running_loop().sock_connect(sock, it.address)
     reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
     it.clients.append(writer)
-    while not (made := set(it.front.connections) - known):
-        await asyncio.sleep(0)
-    transport = cast("ClientConnection", made.pop())._transport  # noqa: SLF001
+    await until(lambda: set(it.front.connections) - known)
+    (made,) = set(it.front.connections) - known
+    transport = cast("ClientConnection", made)._transport  # noqa: SLF001
     far = transport.get_extra_info("socket")
     far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
     return reader, writer
@@ -52,8 +70,7 @@ def test_a_client_that_does_not_read_keeps_no_other_from_an_answer(tmp_path: Pat
             slow, writer = await connect_slowly(it)
             writer.write(request(b"/big"))
             await it.begun.wait()
-            while not buffered(it):
-                await asyncio.sleep(0.01)
+            await until(lambda: buffered(it))
             for _ in range(3):
                 assert (await asyncio.wait_for(it.ask(request()), 2))[2] == b"ok"
             assert it.connections == 1, "the slow one's whole answer is here, and the link free"
@@ -93,22 +110,19 @@ def test_bodies_without_an_end_are_refused_before_they_fill_memory(tmp_path: Pat
 
     async def scenario() -> None:
         async with rig(tmp_path, echo, held=1_000_000) as it:
-            for held in (300_000, 600_000, 900_000):
+            for _ in range(3):
                 _, writer = await it.connect()
                 writer.write(head + b"x" * 300_000)
-                while it.front.held < held:
-                    await asyncio.sleep(0.001)
+            await until(lambda: it.front.held > 900_000)
             status, headers, _ = await it.ask(head + b"x" * 300_000)
             assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
             assert it.front.held < 1_000_000
             assert 'reason="busy"} 1' in it.front.counts.text(worker_up=True)
             # What is small goes on.
             assert (await it.ask(request(body=b"y" * 10_000)))[2] == b"y" * 10_000
-            # One of the others ends its body, has its answer, and makes room.
-            writer.write(b"x" * 50_000)
+            # The others go, and make room.
             await it.leave()
-            while it.front.connections:
-                await asyncio.sleep(0.001)
+            await until(lambda: not it.front.connections)
             assert it.front.held == 0
             assert (await it.ask(request(body=b"z" * 300_000)))[0] == 200
             assert it.front.held == 0

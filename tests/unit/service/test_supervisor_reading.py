@@ -103,7 +103,7 @@ def test_a_client_that_waits_for_leave_to_send_its_body_is_noticed() -> None:
     [request] = reader.feed(b"ok")
     assert (told, reader.wants_continue) == (True, False)
     assert isinstance(request, Request)
-    assert b"expect" not in forwarded_request(request, request_id=b"1")
+    assert b"expect" not in forwarded_request(request, request_id=b"1")[0]
 
 
 def test_only_the_supervisors_word_on_length_and_id_goes_to_the_worker() -> None:
@@ -113,6 +113,30 @@ def test_only_the_supervisors_word_on_length_and_id_goes_to_the_worker() -> None
         b"2\r\nok\r\n0\r\n\r\n"
     )
     assert isinstance(request, Request)
-    assert forwarded_request(request, request_id=b"ours") == (
+    assert b"".join(forwarded_request(request, request_id=b"ours")) == (
         b"POST /x HTTP/1.1\r\nhost: a\r\nx-request-id: ours\r\ncontent-length: 2\r\n\r\nok"
     )
+
+
+def test_the_body_before_a_head_is_no_part_of_it() -> None:
+    body = b"x" * 1500
+    post = b"POST / HTTP/1.1\r\nContent-Length: 1500\r\n\r\n"
+    found = read(post + body + b"GET / HT", b"TP/1.1\r\n\r\n")
+    assert [type(one) for one in found] == [Request, Request]
+
+
+def test_what_is_kept_of_half_a_request_is_counted() -> None:
+    reader = RequestReader(limits=LIMITS)
+    counted = [reader.held]
+    for part in (b"POST / HTTP/1.1\r\nX: ", b"y" * 100, b"\r\nContent-Length: 1000\r\n\r\n"):
+        reader.feed(part)
+        counted.append(reader.held)
+    assert counted[0] == 0
+    assert counted[2] >= counted[1] + 100
+    before = reader.held
+    reader.feed(b"z" * 999)
+    assert reader.held == before + 999
+    [whole] = reader.feed(b"z")
+    assert isinstance(whole, Request)
+    assert whole.size > 1100
+    assert reader.held == 0
