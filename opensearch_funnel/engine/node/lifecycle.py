@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,7 @@ from opensearch_funnel.engine.node.state import NodeRecord, every_record, read_r
 from opensearch_funnel.settings import NODE_PORT
 
 START_TIMEOUT_S = 180.0
+_LET_GO_S, _POLL_S = 3.0, 0.05
 
 NodeState = Literal["running", "starting", "dead", "stopped"]
 
@@ -239,6 +241,16 @@ def _refuse_clash(base: Path, *, port: int, folders: NodeFolders) -> None:
                 "name another folder with --data"
             )
             raise NodeError(msg)
-    if not is_free(port):
+    if not _is_free_soon(port):
         msg = f"port {port} is used by another program; stop it, or choose one with --port"
         raise NodeError(msg)
+
+
+def _is_free_soon(port: int) -> bool:
+    """Say whether a port is free, or becomes so: a process that was killed takes a moment to go."""
+    end = time.monotonic() + _LET_GO_S
+    while not is_free(port):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_S)
+    return True
