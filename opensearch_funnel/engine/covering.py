@@ -21,7 +21,8 @@ from opensearch_funnel.engine.default_pipelines import default_pipelines_of
 
 NO_PIPELINE = "_none"
 SCROLL_NOTE = (
-    "a scroll in score order answers 400 through a default pipeline: such clients use "
+    "a scroll in score order answers 400 through a default pipeline, and "
+    "search_type=dfs_query_then_fetch over several shards gives wrong hits: such clients use "
     "search_pipeline=_none"
 )
 
