@@ -100,7 +100,8 @@ def service_url(client: OpenSearch) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session", params=list(PLANS))
+# Not for the whole session: other tests look at what is applied to the cluster.
+@pytest.fixture(scope="module", params=list(PLANS))
 def applied_plan(
     request: pytest.FixtureRequest,
     client: OpenSearch,
@@ -108,7 +109,7 @@ def applied_plan(
     service_url: str,
     plain_answers: dict[str, list[Answer]],
 ) -> Iterator[AppliedPlan]:
-    """One plan after the other, applied once for all tests under it."""
+    """One plan after the other, applied once for all tests of a module under it."""
     del plain_answers  # asked for so that they are there before the pipeline is
     plan = plan_named(client, request.param, index=shop.index)
     with applied(client, plan, url=service_url) as pipeline:
