@@ -9,7 +9,11 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.engine.limits import refuse_tight_limits, searches_all_fields
+from opensearch_funnel.engine.limits import (
+    limits_of,
+    refuse_tight_limits,
+    searches_all_fields,
+)
 
 
 def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = False) -> FunnelPlan:
@@ -31,12 +35,12 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = Fals
     """
     mappings = _mappings(client, plan)
     index = encoded_index(mappings, plan, with_others=with_others)
-    refuse_tight_limits(client, index=plan.alias)
+    limits = limits_of(client, index=plan.alias)
+    refuse_tight_limits(limits, index=plan.alias)
     values = plan.to_dict()
     values["searched_fields"] = _searched_fields(mappings, index=index)
-    all_fields = searches_all_fields(client, index=plan.alias)
     counts = [len(_types(mapping.get("properties", {}))) for mapping in mappings.values()]
-    values["mapped_fields"] = max(counts) if all_fields else 0
+    values["mapped_fields"] = max(counts) if searches_all_fields(limits) else 0
     slot = slot_of(mappings[index], plan.slot)
     for leg in ("sparse", "dense"):
         if leg not in plan.active_legs:

@@ -53,6 +53,7 @@ class BatchedReranker:
             kept: how many tokens are kept, over all texts.
         """
         self._encoder = encoder
+        self.name, self.fingerprint = encoder.name, encoder.fingerprint
         self._batches = SharedBatches[Pair, float](
             lambda pairs: encoder.score_batch(pairs).tolist(),
             token_budget=encoder.session.token_budget,
@@ -60,16 +61,6 @@ class BatchedReranker:
         )
         self._lock = Lock()
         self._kept: LRUCache[bytes, array[int]] = LRUCache(kept, getsizeof=_size)
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """What the model is made of, in 12 hex digits."""
-        return self._encoder.fingerprint
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Return one logit a text, in the order given; the same as the encoder's own."""
@@ -101,21 +92,12 @@ class BatchedDense:
 
     def __init__(self, encoder: DenseEncoder, *, observe: Observe | None = None) -> None:
         self._encoder = encoder
+        self.name, self.fingerprint = encoder.name, encoder.fingerprint
         self._batches = SharedBatches[Ids, Vector](
             lambda rows: list(encoder.embed_batch(rows)),
             token_budget=encoder.session.token_budget,
             observe=observe,
         )
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """What the model is made of, in 12 hex digits."""
-        return self._encoder.fingerprint
 
     @property
     def dimension(self) -> int:
@@ -146,20 +128,11 @@ class BatchedSparse:
 
     def __init__(self, encoder: SpladeEncoder, *, observe: Observe | None = None) -> None:
         self._encoder = encoder
+        self.name, self.fingerprint = encoder.name, encoder.fingerprint
         self._batches = SharedBatches[Ids, Weights](
             encoder.weigh_batch, token_budget=encoder.session.token_budget, observe=observe
         )
         self._indices = {token: i for i, token in enumerate(encoder.vocabulary)}
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """What the model is made of, in 12 hex digits."""
-        return self._encoder.fingerprint
 
     @property
     def indices(self) -> Mapping[str, int]:

@@ -33,7 +33,7 @@ from opensearch_funnel.service.embedding_shapes import (
 )
 from opensearch_funnel.service.exchange import enter
 from opensearch_funnel.service.forms import OPENAI, TEI
-from opensearch_funnel.service.model_shelf import ModelShelf
+from opensearch_funnel.service.model_shelf import DenseModel, ModelShelf, SparseModel
 from opensearch_funnel.service.openapi import PUBLIC_REFUSALS, TEI_REFUSALS, described
 from opensearch_funnel.service.pools import StagePool
 from opensearch_funnel.service.rerank_shapes import TeiError
@@ -105,7 +105,7 @@ def _add_openai_routes(router: APIRouter, encoding: _Encoding) -> None:
         enter(STAGE, form=OPENAI)
         asked = parsed(OpenAiEmbeddings, await read_object(request))
 
-        def encode(model: Any, texts: list[str]) -> Any:
+        def encode(model: DenseModel, texts: list[str]) -> Any:
             check_dimensions(asked.dimensions, model=model.name, dimension=model.dimension)
             return model.embed(texts, as_queries=asked.input_type == _QUERY)
 
@@ -129,7 +129,7 @@ def _add_openai_routes(router: APIRouter, encoding: _Encoding) -> None:
         asked = parsed(SparseEmbeddings, await read_object(request))
         as_queries = asked.input_type == _QUERY
 
-        def encode(model: Any, texts: list[str]) -> Any:
+        def encode(model: SparseModel, texts: list[str]) -> Any:
             weights = model.weigh(texts, as_queries=as_queries)
             return weights if as_queries else [stored_weights(one) for one in weights]
 
@@ -166,7 +166,7 @@ def _add_tei_routes(router: APIRouter, encoding: _Encoding) -> None:
         enter(STAGE, form=TEI)
         asked = parsed(TeiEmbeddings, await read_object(request))
 
-        def encode(model: Any, texts: list[str]) -> Any:
+        def encode(model: SparseModel, texts: list[str]) -> Any:
             weights = model.weigh(texts, as_queries=asked.role == _QUERY)
             return tei_weights(weights, indices=model.indices)
 

@@ -21,6 +21,11 @@ class DenseModel(DenseQueryEncoder, Protocol):
     """A model that places texts in a space of vectors."""
 
     @property
+    def name(self) -> str:
+        """By which it is asked for."""
+        ...
+
+    @property
     def dimension(self) -> int:
         """How long a vector is."""
         ...

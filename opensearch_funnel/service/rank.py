@@ -150,13 +150,3 @@ def page_scores(order: Sequence[int], *, shares: Sequence[float], start: int) ->
     for fallen, place in enumerate(others):
         scores[place] = round((len(others) - fallen) / (len(order) + 1), 6)
     return scores
-
-
-def share_of_score(score: float) -> float:
-    """Return the score between 0 and 1 that a reranked hit's page score stands for.
-
-    Example:
-        >>> share_of_score(1999.0)
-        1.0
-    """
-    return round(min(max((score - _BOTTOM) / (_TOP - _BOTTOM), 0.0), 1.0), 6)
