@@ -293,9 +293,12 @@ def _tidy(client: OpenSearch, name: str) -> None:
     if applied is None and _is_ours(default_pipelines.pipeline_body(client, name)):
         gone = AppliedPipeline(name=name, plan_id="", service_url=left.service_url)
         default_pipelines.delete_pipeline(client, gone)
-    for connector_id in left.connectors:
-        if applied is None or connector_id not in applied.connectors:
-            remote_models.delete_connector(client, connector_id)
+    unused = [c for c in left.connectors if applied is None or c not in applied.connectors]
+    # All models first: the engine may take them for models of each other's connectors.
+    for connector_id in unused:
+        remote_models.delete_models_of(client, connector_id)
+    for connector_id in unused:
+        remote_models.delete_connector(client, connector_id)
     for plan_id in left.plan_ids:
         for action in search_pipelines.ACTIONS:
             models = search_pipelines.connector_name(plan_id, action=action)
