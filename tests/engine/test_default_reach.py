@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,9 +13,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import EngineError, InvalidPlanError
-from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
-from opensearch_funnel.core.text import encoded_text, text_hash
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import (
     apply_notes,
@@ -23,12 +22,9 @@ from opensearch_funnel.engine.applying import (
     remove_pipeline,
 )
 from opensearch_funnel.engine.hits import degraded
-from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
 from opensearch_funnel.engine.state import AppliedPipeline
-from opensearch_funnel.service.app import create_app
-from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.texts import IndexTexts
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
+from opensearch_funnel.testing import WordVector, WordWeights
+from tests.engine.shelf import fill_index, stand_in_service
 
 pytestmark = pytest.mark.engine
 
@@ -42,34 +38,14 @@ NEWS = ["a red fox in the garden", "rain tomorrow"]
 
 @pytest.fixture(scope="module")
 def url(client: OpenSearch) -> Iterator[str]:
-    models = PlanModels(sparse=SPARSE, dense=DENSE, reranker=OverlapScorer())
-    plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
-    )
-    app = create_app(plans, IndexTexts(client), engine_url="test", preload=list)
-    with served(app) as address:
+    with stand_in_service(client) as address:
         yield address
 
 
 def make_films(client: OpenSearch, name: str, *, fingerprint: str = DENSE.fingerprint) -> None:
     """Make an index as ``funnel load --funnel`` does."""
-    slot = Slot(
-        sparse=EncodedBy(model="splade-tiny", fingerprint=SPARSE.fingerprint),
-        dense=EncodedBy(model="bge-small-en-v1.5", fingerprint=fingerprint),
-        dimension=DENSE.dimension,
-    )
-    client.indices.create(index=name, body=index_body(slot=slot))
-    for number, text in enumerate(FILMS):
-        encoded = encoded_text({"title": "", "text": text}, fields=["title", "text"])
-        funnel = {
-            "id": f"film-{number}",
-            "hash": text_hash(encoded),
-            "sparse_a": SPARSE.encode_query(encoded),
-            "dense_a": DENSE.encode_query(encoded).tolist(),
-        }
-        body = {"title": "", "text": text, "funnel": funnel}
-        client.index(index=name, id=f"film-{number}", body=body)
-    client.indices.refresh(index=name)
+    sources = {f"film-{n}": {"title": "", "text": text} for n, text in enumerate(FILMS)}
+    fill_index(client, name, sources, dense=WordVector(fingerprint=fingerprint))
 
 
 @pytest.fixture
@@ -244,15 +220,19 @@ def test_where_one_index_runs_none_on_purpose_the_engine_goes_by_the_order_of_na
     make_films(client, index_name)
     plan = plan_for(client, index_name)
     ran = set()
-    for number in range(12):
-        other = f"{index_name}-{number}"
-        settings = {"index": {"search": {"default_pipeline": "_none"}}}
-        client.indices.create(index=other, body={"settings": settings})
     with default_of(client, plan, url=url) as done:
+        # The order comes of hashes: one index that is first of all is first in each pair.
         for number in range(12):
-            pair = f"{index_name},{index_name}-{number}"
+            for kind, pipeline in (("ours", done.name), ("none", "_none")):
+                settings = {"index": {"search": {"default_pipeline": pipeline}}}
+                name = f"{index_name}-{kind}-{number}"
+                client.indices.create(index=name, body={"settings": settings})
+        for ours, none in product(range(12), range(12)):
+            pair = f"{index_name}-ours-{ours},{index_name}-none-{none}"
             ran.add("aggregations" in client.search(index=pair, body=FOX))
-        client.indices.put_alias(index=f"{index_name}*", name=wide(index_name))
+            if ran == {True, False}:
+                break
+        client.indices.put_alias(index=f"{index_name},{index_name}-none-*", name=wide(index_name))
         (said,) = [n for n in apply_notes(client, plan, applied=done) if wide(index_name) in n]
     assert ran == {True, False}
     assert "may run the pipeline or none" in said

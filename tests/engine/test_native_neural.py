@@ -13,15 +13,11 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.errors import EngineError, StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, DenseLeg, FunnelPlan, Reranking
-from opensearch_funnel.core.text import encoded_text, text_hash
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
 from opensearch_funnel.engine.hits import degraded
-from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
-from opensearch_funnel.service.app import create_app
-from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.texts import IndexTexts
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
+from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights
+from tests.engine.shelf import fill_index, stand_in_service
 
 pytestmark = pytest.mark.engine
 
@@ -62,32 +58,14 @@ def dense() -> Counted:
 @pytest.fixture
 def url(client: OpenSearch, dense: Counted) -> Iterator[str]:
     models = PlanModels(sparse=SPARSE, dense=dense, reranker=OverlapScorer())
-    plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
-    )
-    app = create_app(plans, IndexTexts(client), engine_url="test", preload=list)
-    with served(app) as address:
+    with stand_in_service(client, models=models) as address:
         yield address
 
 
 @pytest.fixture
 def plan(client: OpenSearch, index_name: str) -> FunnelPlan:
-    slot = Slot(
-        sparse=EncodedBy(model="splade-tiny", fingerprint=SPARSE.fingerprint),
-        dense=EncodedBy(model="bge-small-en-v1.5", fingerprint=DENSE.fingerprint),
-        dimension=DENSE.dimension,
-    )
-    client.indices.create(index=index_name, body=index_body(slot=slot))
-    for number, text in enumerate(TEXTS):
-        encoded = encoded_text({"text": text}, fields=["title", "text"])
-        funnel = {
-            "id": f"d{number}",
-            "hash": text_hash(encoded),
-            "sparse_a": SPARSE.encode_query(encoded),
-            "dense_a": DENSE.encode_query(encoded).tolist(),
-        }
-        client.index(index=index_name, id=f"d{number}", body={"text": text, "funnel": funnel})
-    client.indices.refresh(index=index_name)
+    sources = {f"d{number}": {"text": text} for number, text in enumerate(TEXTS)}
+    fill_index(client, index_name, sources, dense=DENSE)
     written = FunnelPlan(
         alias=index_name,
         dense=DenseLeg(native_neural=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
 from opensearch_funnel.core.text import encoded_text, text_hash
-from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import (
     apply_pipeline,
     bound_plan,
@@ -26,12 +25,9 @@ from opensearch_funnel.engine.applying import (
     show_pipelines,
 )
 from opensearch_funnel.engine.hits import degraded
-from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
-from opensearch_funnel.service.app import create_app
-from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.process import wait_for_plan
-from opensearch_funnel.service.texts import IndexTexts
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
+from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights
+from tests.engine.shelf import fill_index, stand_in_service
 
 pytestmark = pytest.mark.engine
 
@@ -68,36 +64,14 @@ class Switchable:
 
 @pytest.fixture
 def index(client: OpenSearch, index_name: str) -> str:
-    slot = Slot(
-        sparse=EncodedBy(model="splade-tiny", fingerprint=SPARSE.fingerprint),
-        dense=EncodedBy(model="bge-small-en-v1.5", fingerprint=DENSE.fingerprint),
-        dimension=DENSE.dimension,
-    )
-    client.indices.create(index=index_name, body=index_body(slot=slot))
-    for doc_id, text in TEXTS.items():
-        source: dict[str, Any] = {"title": "", "text": text}
-        encoded = encoded_text(source, fields=["title", "text"])
-        source["funnel"] = {
-            "id": doc_id,
-            "hash": text_hash(encoded),
-            "state": "ready",
-            "sparse_a": SPARSE.encode_query(encoded),
-            "dense_a": DENSE.encode_query(encoded).tolist(),
-        }
-        client.index(index=index_name, id=doc_id, body=source)
-    client.indices.refresh(index=index_name)
+    fill_index(client, index_name, {i: {"title": "", "text": t} for i, t in TEXTS.items()})
     return index_name
 
 
-@contextmanager
-def service(client: OpenSearch, reranker: Switchable) -> Iterator[str]:
-    models = PlanModels(sparse=SPARSE, dense=DENSE, reranker=reranker)
-    plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
+def service(client: OpenSearch, reranker: Switchable) -> AbstractContextManager[str]:
+    return stand_in_service(
+        client, models=PlanModels(sparse=SPARSE, dense=DENSE, reranker=reranker)
     )
-    app = create_app(plans, IndexTexts(client), engine_url="test", preload=list)
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture
