@@ -32,18 +32,20 @@ class EncodedBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One pair of funnel fields, and what filled them.
+    """One pair of funnel fields, or one of the two, and what filled them.
 
     Attributes:
+        sparse: what filled ``sparse_<name>``; ``None`` where the slot has no such field.
+        dense: what filled ``dense_<name>``; ``None`` where the slot has no such field.
+        dimension: numbers in a vector; 0 without one.
         name: the letter in ``sparse_<name>`` and ``dense_<name>``.
-        dimension: numbers in a vector.
         space_type: how vectors are compared; for vectors of length 1 the inner product is the
             cosine.
     """
 
-    sparse: EncodedBy
-    dense: EncodedBy
-    dimension: int
+    sparse: EncodedBy | None
+    dense: EncodedBy | None
+    dimension: int = 0
     name: str = "a"
     space_type: SpaceType = "innerproduct"
 
@@ -53,7 +55,18 @@ class Slot:
         return {
             leg: {"model": by.model, "fingerprint": by.fingerprint}
             for leg, by in (("sparse", self.sparse), ("dense", self.dense))
+            if by is not None
         }
+
+    @property
+    def mapping(self) -> Body:
+        """The body for ``PUT <index>/_mapping`` that gives an index the slot's fields."""
+        body = funnel_mapping(slot=self.name, dimension=self.dimension, space_type=self.space_type)
+        fields = body["properties"]["funnel"]["properties"]
+        for leg, by in (("sparse", self.sparse), ("dense", self.dense)):
+            if by is None:
+                del fields[f"{leg}_{self.name}"]
+        return body
 
 
 def funnel_mapping(
@@ -72,7 +85,7 @@ def funnel_mapping(
 
     Example:
         >>> sorted(funnel_mapping(slot="b", dimension=8)["properties"]["funnel"]["properties"])
-        ['dense_b', 'hash', 'id', 'model', 'sparse_b', 'state']
+        ['dense_b', 'hash', 'id', 'model', 'origin', 'sparse_b', 'state']
     """
     body: Body = mapping("funnel-fields.v1")["mappings"]
     fields = body["properties"]["funnel"]["properties"]
@@ -96,10 +109,9 @@ def index_body(*, slot: Slot | None = None, replicas: int | None = None) -> Body
         body["settings"]["number_of_replicas"] = replicas
     if slot is None:
         return body
-    fields = funnel_mapping(slot=slot.name, dimension=slot.dimension, space_type=slot.space_type)
     # A knn field's graph needs the setting, and it cannot be set later.
     body["settings"]["knn"] = True
-    body["mappings"]["properties"].update(fields["properties"])
+    body["mappings"]["properties"].update(slot.mapping["properties"])
     body["mappings"]["_meta"] = {_META: with_slot({}, slot=slot)}
     return body
 
@@ -200,8 +212,7 @@ def add_slot(client: OpenSearch, *, index: str, slot: Slot) -> None:
             f"{index} was made without index.knn, which vectors need and which cannot be set "
             "later: load into another index"
         )
-    body = funnel_mapping(slot=slot.name, dimension=slot.dimension, space_type=slot.space_type)
-    client.indices.put_mapping(index=index, body=body)
+    client.indices.put_mapping(index=index, body=slot.mapping)
     write_funnel_meta(client, index=index, meta=with_slot(meta, slot=slot))
 
 

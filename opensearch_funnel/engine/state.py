@@ -10,12 +10,14 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError, IndexMissingError, InvalidPlanError
+from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
-
-STATE_INDEX = ".funnel-state-1"
-_NOT_FOUND = 404
-_EXISTS = "resource_already_exists_exception"
+from opensearch_funnel.engine.records import (
+    delete_record,
+    get_record,
+    list_records,
+    put_record,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,10 @@ class AppliedPipeline:
         service_url: where the cluster reaches the service, without a slash at the end.
         connectors: ids of its connectors.
         models: ids of its remote models, in the order of the connectors: rewrite, then rank, then
-            embed, as far as its plan has them.
-        default_of: concrete indices whose default pipeline it is, each with what was the
+            embed, as far as its plan has them, then encode, if documents are.
+        default_of: concrete indices whose default search pipeline it is, each with what was the
             default before (empty where nothing was set, ``_none`` where that was).
+        ingest_of: the concrete index whose default ingest pipeline has its name, in the same form.
         quiet_log: whether the engine keeps what its requests ignore out of its log.
         token_hash: of the token that its connectors carry; empty where they carry none.
     """
@@ -41,6 +44,7 @@ class AppliedPipeline:
     connectors: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     default_of: dict[str, str] = field(default_factory=dict)
+    ingest_of: dict[str, str] = field(default_factory=dict)
     quiet_log: bool = False
     token_hash: str = ""
 
@@ -99,7 +103,7 @@ class ServiceAccess:
 
 def save_plan(client: OpenSearch, plan: FunnelPlan) -> None:
     """Store a plan under its id; the same plan again changes nothing."""
-    _put(client, f"plan:{plan.plan_id}", {"kind": "plan", "plan": plan.to_dict()})
+    put_record(client, f"plan:{plan.plan_id}", {"kind": "plan", "plan": plan.to_dict()})
 
 
 def load_plan(client: OpenSearch, plan_id: str) -> FunnelPlan:
@@ -108,7 +112,7 @@ def load_plan(client: OpenSearch, plan_id: str) -> FunnelPlan:
     Raises:
         InvalidPlanError: no plan of that id was applied to this cluster.
     """
-    stored = _get(client, f"plan:{plan_id}")
+    stored = get_record(client, f"plan:{plan_id}")
     if stored is None:
         raise InvalidPlanError(
             f"no plan {plan_id!r} in this cluster: apply it (funnel pipeline apply)"
@@ -122,17 +126,19 @@ def forget_plan(client: OpenSearch, plan_id: str) -> None:
     for unfinished in _list_unfinished(client):
         used.update(unfinished.plan_ids)
     if plan_id not in used:
-        _delete(client, f"plan:{plan_id}")
+        delete_record(client, f"plan:{plan_id}")
 
 
 def save_pipeline(client: OpenSearch, applied: AppliedPipeline) -> None:
     """Store what applying a pipeline made."""
-    _put(client, f"pipeline:{applied.name}", {"kind": "pipeline", "pipeline": asdict(applied)})
+    put_record(
+        client, f"pipeline:{applied.name}", {"kind": "pipeline", "pipeline": asdict(applied)}
+    )
 
 
 def load_pipeline(client: OpenSearch, name: str) -> AppliedPipeline | None:
     """Read what applying a pipeline made; ``None`` where it was never applied."""
-    stored = _get(client, f"pipeline:{name}")
+    stored = get_record(client, f"pipeline:{name}")
     return None if stored is None else _pipeline(stored)
 
 
@@ -143,7 +149,7 @@ def list_pipelines(client: OpenSearch) -> list[AppliedPipeline]:
 
 def forget_pipeline(client: OpenSearch, name: str) -> None:
     """Delete the record of a pipeline."""
-    _delete(client, f"pipeline:{name}")
+    delete_record(client, f"pipeline:{name}")
 
 
 def save_unfinished(client: OpenSearch, unfinished: Unfinished) -> None:
@@ -153,18 +159,18 @@ def save_unfinished(client: OpenSearch, unfinished: Unfinished) -> None:
     same pipeline cannot find.
     """
     document = {"kind": "unfinished", "unfinished": asdict(unfinished)}
-    _put(client, f"unfinished:{unfinished.name}", document)
+    put_record(client, f"unfinished:{unfinished.name}", document)
 
 
 def load_unfinished(client: OpenSearch, name: str) -> Unfinished | None:
     """Read what an interrupted call left behind; ``None`` where none was interrupted."""
-    stored = _get(client, f"unfinished:{name}")
+    stored = get_record(client, f"unfinished:{name}")
     return None if stored is None else _unfinished(stored)
 
 
 def forget_unfinished(client: OpenSearch, name: str) -> None:
     """Delete the record of what has been made so far."""
-    _delete(client, f"unfinished:{name}")
+    delete_record(client, f"unfinished:{name}")
 
 
 def service_urls(client: OpenSearch) -> set[str]:
@@ -181,12 +187,12 @@ def wants_quiet_log(client: OpenSearch) -> bool:
 
 def save_access(client: OpenSearch, access: ServiceAccess) -> None:
     """Store what the cluster's settings were, and what was added to them."""
-    _put(client, "access", {"kind": "access", "access": asdict(access)})
+    put_record(client, "access", {"kind": "access", "access": asdict(access)})
 
 
 def load_access(client: OpenSearch) -> ServiceAccess | None:
     """Read what the cluster's settings were; ``None`` where nothing has been added to them."""
-    stored = _get(client, "access")
+    stored = get_record(client, "access")
     if stored is None:
         return None
     values = stored["access"]
@@ -201,7 +207,7 @@ def load_access(client: OpenSearch) -> ServiceAccess | None:
 
 def forget_access(client: OpenSearch) -> None:
     """Delete the record of the cluster's settings: they are as they were."""
-    _delete(client, "access")
+    delete_record(client, "access")
 
 
 def _list_unfinished(client: OpenSearch) -> list[Unfinished]:
@@ -209,15 +215,7 @@ def _list_unfinished(client: OpenSearch) -> list[Unfinished]:
 
 
 def _list(client: OpenSearch, *, kind: str) -> list[dict[str, Any]]:
-    try:
-        found = client.search(
-            index=STATE_INDEX,
-            body={"query": {"term": {"kind": kind}}, "size": 1000},
-            params={"search_pipeline": "_none"},
-        )
-    except IndexMissingError:
-        return []
-    return [hit["_source"] for hit in found["hits"]["hits"]]
+    return [record for record, _ in list_records(client, kind=kind)]
 
 
 def _unfinished(stored: dict[str, Any]) -> Unfinished:
@@ -241,41 +239,3 @@ def _pipeline(stored: dict[str, Any]) -> AppliedPipeline:
             "models": tuple(values["models"]),
         }
     )
-
-
-def _put(client: OpenSearch, key: str, document: dict[str, Any]) -> None:
-    body = {
-        "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": True},
-        # Plans are read back whole, never searched by what is in them.
-        "mappings": {
-            "dynamic": False,
-            "properties": {"kind": {"type": "keyword"}},
-        },
-    }
-    try:
-        if not client.indices.exists(index=STATE_INDEX):
-            client.indices.create(index=STATE_INDEX, body=body)
-    except EngineError as error:
-        if error.kind != _EXISTS:  # somebody else was faster
-            raise
-    client.index(index=STATE_INDEX, id=key, body=document, params={"refresh": "true"})
-
-
-def _get(client: OpenSearch, key: str) -> dict[str, Any] | None:
-    try:
-        source: dict[str, Any] = client.get(index=STATE_INDEX, id=key)["_source"]
-    except IndexMissingError:
-        return None
-    except EngineError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return None
-    return source
-
-
-def _delete(client: OpenSearch, key: str) -> None:
-    try:
-        client.delete(index=STATE_INDEX, id=key, params={"refresh": "true"})
-    except EngineError as error:
-        if error.status != _NOT_FOUND:
-            raise

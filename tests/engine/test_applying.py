@@ -22,12 +22,14 @@ from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
 from opensearch_funnel.engine.client import connect
 from opensearch_funnel.engine.hits import degraded
-from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
+from opensearch_funnel.engine.indices import index_body
+from opensearch_funnel.engine.records import STATE_INDEX
 from opensearch_funnel.service.app import create_app
 from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.settings import Settings
 from opensearch_funnel.testing import WordVector, WordWeights, served
+from tests.engine.shelf import stand_in_slot
 
 pytestmark = pytest.mark.engine
 
@@ -65,12 +67,7 @@ def url(client: OpenSearch) -> Iterator[str]:
 def index(client: OpenSearch, index_name: str) -> Iterator[str]:
     """An index for the funnel; after the test the cluster is as it was."""
     before = left(client)
-    slot = Slot(
-        sparse=EncodedBy(model="splade-tiny", fingerprint=SPARSE.fingerprint),
-        dense=EncodedBy(model="bge-small-en-v1.5", fingerprint=DENSE.fingerprint),
-        dimension=DENSE.dimension,
-    )
-    client.indices.create(index=index_name, body=index_body(slot=slot))
+    client.indices.create(index=index_name, body=index_body(slot=stand_in_slot()))
     yield index_name
     # Searched by name: a test that failed must not fail the next one, too.
     for name in known_pipelines(client, index_name):
@@ -93,7 +90,7 @@ def plan_for(client: OpenSearch, index: str, **changes: Any) -> FunnelPlan:
 def documents(client: OpenSearch) -> dict[str, Any]:
     """Return what the state index holds, by id."""
     found = client.search(
-        index=state.STATE_INDEX, body={"size": 1000}, params={"ignore_unavailable": "true"}
+        index=STATE_INDEX, body={"size": 1000}, params={"ignore_unavailable": "true"}
     )
     return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
 
@@ -441,7 +438,7 @@ def test_applying_again_heals_what_was_broken(
         case "settings":
             client.cluster.put_settings(body={"persistent": {TRUSTED: None, PRIVATE_IP: None}})
         case "plan":
-            client.delete(index=state.STATE_INDEX, id=f"plan:{plan.plan_id}")
+            client.delete(index=STATE_INDEX, id=f"plan:{plan.plan_id}")
     apply_pipeline(client, plan, service_url=url, default=True)
     assert not degraded_search(client, index)
     healed = left(client)

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import InvalidPlanError, StageUnavailableError
-from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, DenseLeg, FunnelPlan, Reranking
-from opensearch_funnel.core.text import encoded_text, text_hash
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
 from opensearch_funnel.engine.hits import degraded
-from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
-from opensearch_funnel.service.app import create_app
-from opensearch_funnel.service.plans import LoadedPlans
-from opensearch_funnel.service.texts import IndexTexts
-from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
+from opensearch_funnel.engine.records import STATE_INDEX
+from opensearch_funnel.testing import WordVector, WordWeights
+from tests.engine.shelf import fill_index, stand_in_service
 
 pytestmark = pytest.mark.engine
 
@@ -30,36 +24,11 @@ SPARSE, DENSE = WordWeights(), WordVector()
 FOX = {"query": {"match": {"text": "red fox"}}}
 
 
-@contextmanager
-def service(client: OpenSearch, *, token: str) -> Iterator[str]:
-    models = PlanModels(sparse=SPARSE, dense=DENSE, reranker=OverlapScorer())
-    plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
-    )
-    app = create_app(plans, IndexTexts(client), engine_url="test", preload=list, token=token)
-    with served(app) as address:
-        yield address
-
-
 @pytest.fixture
 def plan(client: OpenSearch, index_name: str) -> FunnelPlan:
     """A plan that asks the service for everything."""
-    slot = Slot(
-        sparse=EncodedBy(model="splade-tiny", fingerprint=SPARSE.fingerprint),
-        dense=EncodedBy(model="bge-small-en-v1.5", fingerprint=DENSE.fingerprint),
-        dimension=DENSE.dimension,
-    )
-    client.indices.create(index=index_name, body=index_body(slot=slot))
-    for number, text in enumerate(["the red fox", "a fox", "whales"]):
-        encoded = encoded_text({"text": text}, fields=["title", "text"])
-        funnel = {
-            "id": f"d{number}",
-            "hash": text_hash(encoded),
-            "sparse_a": SPARSE.encode_query(encoded),
-            "dense_a": DENSE.encode_query(encoded).tolist(),
-        }
-        client.index(index=index_name, id=f"d{number}", body={"text": text, "funnel": funnel})
-    client.indices.refresh(index=index_name)
+    texts = ["the red fox", "a fox", "whales"]
+    fill_index(client, index_name, {f"d{n}": {"text": text} for n, text in enumerate(texts)})
     written = FunnelPlan(
         alias=index_name,
         dense=DenseLeg(native_neural=True),
@@ -70,7 +39,7 @@ def plan(client: OpenSearch, index_name: str) -> FunnelPlan:
 
 
 def test_the_engine_shows_the_token_on_every_call(client: OpenSearch, plan: FunnelPlan) -> None:
-    with service(client, token=TOKEN) as url:
+    with stand_in_service(client, token=TOKEN) as url:
         done = apply_pipeline(client, plan, service_url=url, default=True, token=TOKEN)
         try:
             answer = client.search(index=plan.alias, body=FOX)
@@ -87,7 +56,7 @@ def test_a_wrong_token_is_refused_at_once_and_nothing_is_left(
     client: OpenSearch, plan: FunnelPlan, token: str | None
 ) -> None:
     with (
-        service(client, token=TOKEN) as url,
+        stand_in_service(client, token=TOKEN) as url,
         pytest.raises(StageUnavailableError, match="FUNNEL_SERVICE_TOKEN"),
     ):
         apply_pipeline(client, plan, service_url=url, token=token)
@@ -95,9 +64,9 @@ def test_a_wrong_token_is_refused_at_once_and_nothing_is_left(
 
 
 def test_another_token_makes_the_connectors_again(client: OpenSearch, plan: FunnelPlan) -> None:
-    with service(client, token=TOKEN) as url:
+    with stand_in_service(client, token=TOKEN) as url:
         first = apply_pipeline(client, plan, service_url=url, default=True, token=TOKEN)
-    with service(client, token=TOKEN + "2") as other:
+    with stand_in_service(client, token=TOKEN + "2") as other:
         done = apply_pipeline(client, plan, service_url=other, default=True, token=TOKEN + "2")
         try:
             assert not degraded(client.search(index=plan.alias, body=FOX))
@@ -121,7 +90,7 @@ def test_no_command_and_nothing_that_is_stored_gives_the_token_away(
 ) -> None:
     monkeypatch.setenv("FUNNEL_URL", node_url)
     monkeypatch.setenv("FUNNEL_SERVICE_TOKEN", TOKEN)
-    with service(client, token=TOKEN) as url:
+    with stand_in_service(client, token=TOKEN) as url:
         apply = ["pipeline", "apply", "--index", plan.alias, "--rerank", "off"]
         apply += ["--service-url", url, "--output", "json"]
         assert main([*apply, "--dry-run"]) == 0
@@ -130,7 +99,7 @@ def test_no_command_and_nothing_that_is_stored_gives_the_token_away(
         applied = capsys.readouterr()
         assert main(["pipeline", "show", "--output", "json"]) == 0
         shown = capsys.readouterr()
-        stored = client.search(index=state.STATE_INDEX, body={"size": 1000})
+        stored = client.search(index=STATE_INDEX, body={"size": 1000})
         record = json.loads(applied.out)
         connector = client.transport.perform_request(
             "GET", f"/_plugins/_ml/connectors/{record['connectors'][0]}"

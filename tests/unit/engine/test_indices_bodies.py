@@ -21,6 +21,7 @@ def test_the_mapping_of_a_slot() -> None:
     fields = funnel_mapping(slot="b", dimension=8, space_type="l2")["properties"]["funnel"]
     assert fields["properties"] == {
         "id": {"type": "keyword"},
+        "origin": {"type": "long"},
         "model": {"type": "keyword"},
         "hash": {"type": "keyword"},
         "state": {"type": "keyword"},
