@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from opensearch_funnel.core.errors import InputError
 
+_PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -47,4 +49,33 @@ def mapping(name: str) -> dict[str, Any]:
         known = ", ".join(sorted(p.stem for p in mappings_dir().glob("*.json")))
         raise InputError(f"no mapping {name!r}; there are: {known}")
     body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return body
+
+
+def filled(name: str, **values: str) -> dict[str, Any]:
+    """Read one JSON body of ``mappings/`` with values in the place of its placeholders.
+
+    Args:
+        name: the file's name without ``.json``.
+        values: by the placeholder's name: ``ALIAS`` for ``@ALIAS@``. Others stay as they are.
+
+    Raises:
+        InputError: there is no such file.
+
+    Example:
+        >>> filled("model.v1", PLAN_ID="films.1", ACTION="rank", CONNECTOR_ID="c")["name"]
+        'funnel films.1 rank'
+    """
+
+    def put(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: put(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [put(inner) for inner in value]
+        if isinstance(value, str):
+            # In one pass: what is put in is never read as a placeholder itself.
+            return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), value)
+        return value
+
+    body: dict[str, Any] = put(mapping(name))
     return body

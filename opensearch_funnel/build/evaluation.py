@@ -37,7 +37,7 @@ from opensearch_funnel.evaluating.reports import EvaluationReport, evaluate_syst
 from opensearch_funnel.evaluating.switch import decide
 from opensearch_funnel.evaluating.systems import System, bm25_system
 from opensearch_funnel.evaluating.trials import KnownQuery, probes, sampled, trials
-from opensearch_funnel.migrating.encoding import funnel_fields, slot_of
+from opensearch_funnel.migrating.encoding import SlotEncoder, funnel_fields
 from opensearch_funnel.settings import Settings
 
 __all__ = [
@@ -113,6 +113,20 @@ class Known:
 NOTHING_KNOWN = Known(queries=(), evidence="nothing")
 
 
+def as_measured(plan: FunnelPlan, *, index: str) -> FunnelPlan:
+    """Return a plan as an evaluation runs it, on an index of its own.
+
+    With the mark, by which a degraded answer is told from a whole one, and for every query: a
+    sample would mix two systems into one figure.
+
+    Example:
+        >>> asked = FunnelPlan(alias="films", sample=0.05, trace="off")
+        >>> as_measured(asked, index="e") == FunnelPlan(alias="e")
+        True
+    """
+    return replace(plan, alias=index, trace="mark", sample=1.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """Where plans are measured: a cluster, with what is needed to search it.
@@ -144,8 +158,7 @@ class Bench:
             return self._measured([bm25], dataset, index=index, request=request, plan=None)
         models = self.open_encoders(plan)
         index = self.encoded_index(dataset, plan, models=models)
-        # The mark is how a degraded answer is told from a whole one.
-        bound = bound_plan(self.client, replace(plan, alias=index.name, trace="mark"))
+        bound = bound_plan(self.client, as_measured(plan, index=index.name))
         if "funnel" in request.systems and request.rerank == "auto":
             bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
         elif "funnel" in request.systems:
@@ -191,17 +204,11 @@ class Bench:
         sparse, dense = models.sparse, models.dense
         if not isinstance(sparse, SpladeEncoder) or not isinstance(dense, DenseEncoder):
             raise InputError("an index is encoded for all legs: give [sparse], [dense] a weight")
+        encoder = SlotEncoder(fields=plan.text_fields, sparse=sparse, dense=dense, name=plan.slot)
         encoding = Encoding(
-            slot=slot_of(sparse=sparse, dense=dense, name=plan.slot),
+            slot=encoder.slot,
             fields=plan.text_fields,
-            encode=partial(
-                funnel_fields,
-                fields=plan.text_fields,
-                sparse=sparse,
-                dense=dense,
-                slot=plan.slot,
-                progress=self.progress,
-            ),
+            encode=partial(funnel_fields, encoder=encoder, progress=self.progress),
         )
         return ensure_evaluation_index(
             self.client, dataset, encoding=encoding, progress=self.progress
@@ -308,6 +315,8 @@ class Bench:
         applied = state.load_pipeline(self.client, pipeline)
         if applied is not None:
             before = state.load_plan(self.client, applied.plan_id)
-            if before.rerank.decided and before.undecided() == plan.undecided():
-                return before
+            # What is in the sample has nothing to do with how well a search is reranked.
+            alike = replace(before.undecided(), sample=plan.sample) == plan.undecided()
+            if before.rerank.decided and alike:
+                return replace(plan, rerank=before.rerank)
         return self.decided(plan, models=self.open_encoders(plan), known=self.known_queries(plan))

@@ -59,7 +59,7 @@ def search_systems(  # noqa: PLR0913 - the parts of one comparison
                 f"{request.index}"
             )
         response = ask(client, request, pipeline=pipeline_name(request.index))
-        answer = read_answer(response, request, system=system)
+        answer = read_answer(response, request, system=system, plan=plan)
         if explain:
             ready = ReadyPlan(plan, open_models(plan, settings=settings))
             answer = explain_funnel(client, answer, request, ready=ready)

@@ -46,7 +46,8 @@ def client_funnel(
     shard: the same legs, the same fusion to the last digit, the same reranking. Only the
     engine's own choices cannot be seen from here: a page that is longer than what was found is
     reranked there in whole pages, and a shard of several segments that are searched in parallel
-    may hand over more than the plan's depth.
+    may hand over more than the plan's depth. A plan's ``sample`` is for the live pipeline: here
+    every query goes through all stages.
 
     Args:
         client: the cluster; asked once for its version and for the shards of the index.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,9 +22,7 @@ from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:
     from opensearch_funnel.documents.document import Document
-    from opensearch_funnel.encoders.dense import DenseEncoder
-    from opensearch_funnel.encoders.splade import SpladeEncoder
-    from opensearch_funnel.engine.indices import Slot
+    from opensearch_funnel.migrating.encoding import SlotEncoder
 
 _FORMATS = ("beir", "ndjson", "csv", "tsv", "dead-letters")
 
@@ -41,35 +39,6 @@ class _Files:
         from opensearch_funnel.documents.readers import read_files
 
         return read_files(self.paths, format=self.format, id_field=self.id_field)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Funnel:
-    """What makes the funnel fields."""
-
-    sparse: SpladeEncoder
-    dense: DenseEncoder
-    fields: tuple[str, ...]
-
-    @property
-    def slot(self) -> Slot:
-        from opensearch_funnel.migrating.encoding import slot_of
-
-        return slot_of(sparse=self.sparse, dense=self.dense)
-
-    def encoded(
-        self, documents: Iterable[Document], *, progress: Progress, total: int
-    ) -> Iterator[Document]:
-        from opensearch_funnel.migrating.encoding import funnel_fields
-
-        return funnel_fields(
-            documents,
-            fields=self.fields,
-            sparse=self.sparse,
-            dense=self.dense,
-            progress=progress,
-            total=total,
-        )
 
 
 @click.command()
@@ -151,6 +120,7 @@ def load(
         load_settings_of,
         refresh_index,
     )
+    from opensearch_funnel.migrating.encoding import funnel_fields
 
     names = tuple(name.strip() for name in fields.split(",") if name.strip())
     source = _Files(paths=files, format=file_format, id_field=id_field)
@@ -162,20 +132,20 @@ def load(
         client = connect(settings)
         # Asked before models are fetched: a cluster that is down is the quicker thing to hear of.
         exists = index_exists(client, index=index)
-        encoders = (
+        encoder = (
             _opened(sparse_model, dense_model, names, settings=settings, progress=progress)
             if funnel
             else None
         )
-        if exists and encoders is not None:
-            add_slot(client, index=index, slot=encoders.slot)
+        if exists and encoder is not None:
+            add_slot(client, index=index, slot=encoder.slot)
         if not exists:
-            body = index_body(slot=encoders.slot if encoders else None)
+            body = index_body(slot=encoder.slot if encoder else None)
             create_index(client, index=index, body=body)
         letters = dead_letters or Path(f"{index}-dead-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.ndjson.gz")
         documents = source.documents()
-        if encoders is not None:
-            documents = encoders.encoded(documents, progress=progress, total=total)
+        if encoder is not None:
+            documents = funnel_fields(documents, encoder=encoder, progress=progress, total=total)
         # Only an index that nobody searches yet goes without refreshes and replicas meanwhile.
         fresh = not exists or interrupted_load(client, index=index)
         with load_settings_of(client, index=index) if fresh else nullcontext():
@@ -233,11 +203,12 @@ def _checked(source: _Files, *, text_fields: tuple[str, ...], progress: Progress
 
 def _opened(
     sparse: str, dense: str, fields: tuple[str, ...], *, settings: Settings, progress: Progress
-) -> _Funnel:
+) -> SlotEncoder:
     from opensearch_funnel.encoders.opening import open_dense, open_splade
+    from opensearch_funnel.migrating.encoding import SlotEncoder
 
-    return _Funnel(
+    return SlotEncoder(
+        fields=fields,
         sparse=open_splade(sparse, threads=settings.threads, progress=progress),
         dense=open_dense(dense, threads=settings.threads, progress=progress),
-        fields=fields,
     )

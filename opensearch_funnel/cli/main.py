@@ -8,13 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import rich_click as click
 from click.exceptions import Exit
 from rich.console import Console
 
+from opensearch_funnel.cli.lazy import LazyGroup
 from opensearch_funnel.core.errors import FunnelError, MissingExtraError
 
 # Name → module; each module has one command of that name. Imported when asked for, so that
@@ -24,9 +24,11 @@ COMMANDS = {
     "node": "node",
     "models": "models",
     "load": "load",
+    "migrate": "migrate",
     "pipeline": "pipeline",
     "serve": "serve",
     "search": "search",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "bench": "bench",
     "config": "config",
@@ -47,25 +49,12 @@ EXTRAS = {
 }
 
 
-class LazyGroup(click.RichGroup):
-    """A group that imports a command's module when the command is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order in which a new user meets them."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        del ctx
-        module = COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        command: click.Command = getattr(import_module(f"opensearch_funnel.cli.{module}"), cmd_name)
-        return command
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    modules=COMMANDS,
+    package="opensearch_funnel.cli",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="opensearch-funnel", prog_name="funnel")
 def funnel() -> None:
     """Turn the OpenSearch index that you run into a multi-stage neural search funnel.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from opensearch_funnel.cli.choices import plan_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
+from opensearch_funnel.cli.pipeline_diff import print_previews
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import Settings, http_address
 
@@ -51,6 +52,11 @@ def pipeline() -> None:
     help="Allow it where the index has another default pipeline, which comes back at remove.",
 )
 @click.option(
+    "--ingest",
+    is_flag=True,
+    help="Encode documents while they are written, by an ingest pipeline; stays until remove.",
+)
+@click.option(
     "--service-url",
     default=None,
     callback=_an_address,
@@ -66,6 +72,21 @@ def pipeline() -> None:
 @click.option("--no-check", is_flag=True, help="Do not wait until the service answers.")
 @click.option("--no-quiet-log", is_flag=True, help="Leave the level of the engine's log alone.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and change nothing.")
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=None,
+    help="Upgrade this share of the searches, by what is typed  [default: the plan's]",
+)
+@click.option(
+    "--queries",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="With --dry-run: what becomes of each search in a file: bodies, a slow log, or texts.",
+)
+@click.option(
+    "--encode", is_flag=True, help="With --queries: load the encoders, and show what they give."
+)
 @output_option
 @engine_options
 def apply(
@@ -77,20 +98,33 @@ def apply(
     default: bool,
     with_others: bool,
     replace_default: bool,
+    ingest: bool,
     service_url: str | None,
     rerank: Switch,
     no_check: bool,
     no_quiet_log: bool,
     dry_run: bool,
+    sample: float | None,
+    queries: Path | None,
+    encode: bool,
     output: str,
 ) -> None:
     """Make the search pipeline of a plan, with its connectors and models.
 
     With --default every search of the index goes through it, without a change in any client;
-    one call turns that off again: funnel pipeline remove.
+    one call turns that off again: funnel pipeline remove. With --ingest new and changed documents
+    get their funnel fields while they are written. --sample 0.05 upgrades one search in
+    twenty, the same ones each time. --dry-run --queries FILE shows what becomes of your own
+    searches, without a service and without a change.
 
     Example: funnel pipeline apply --index films --default
+
+    Example: funnel pipeline apply --index films --dry-run --queries searches.ndjson
     """
+    if not dry_run and queries is not None:
+        raise click.UsageError("--queries only shows what would happen: add --dry-run")
+    if encode and queries is None:
+        raise click.UsageError("--encode is for the searches of --queries")
     from opensearch_funnel.build.evaluation import Bench
     from opensearch_funnel.build.plans import read_plan
     from opensearch_funnel.build.service import service_token
@@ -98,6 +132,7 @@ def apply(
         apply_notes,
         apply_pipeline,
         bound_plan,
+        live_index,
         pipeline_name,
         planned_requests,
     )
@@ -106,11 +141,25 @@ def apply(
 
     client = connect(settings)
     plan = bound_plan(client, read_plan(plan_file, alias=index), with_others=with_others)
+    plan = plan if sample is None else replace(plan, sample=sample)
     name = name or pipeline_name(plan.alias)
     url = service_url or settings.service_url
     token = service_token(settings)
+    if dry_run and rerank != "auto":
+        plan = replace(plan, rerank=replace(plan.rerank, enabled=rerank == "on"))
+    if queries is not None:
+        print_previews(
+            client, plan, queries=queries, encode=encode, settings=settings, output=output
+        )
+        return
     if dry_run:
-        planned = planned_requests(plan, service_url=url, name=name, with_token=token is not None)
+        planned = planned_requests(
+            plan,
+            service_url=url,
+            name=name,
+            with_token=token is not None,
+            live=live_index(client, plan) if ingest else None,
+        )
         emit(planned, output="json")
         return
     if default:
@@ -129,6 +178,7 @@ def apply(
             default=default,
             with_others=with_others,
             replace_default=replace_default,
+            ingest=ingest,
             check=not no_check,
             quiet_log=not no_quiet_log,
             token=token,
@@ -147,9 +197,11 @@ def _summary(applied: AppliedPipeline, plan: FunnelPlan) -> Table:
             "pipeline": applied.name,
             "plan": applied.plan_id,
             "legs": " ".join(plan.active_legs),
+            "sample": "every search" if plan.sample == 1 else f"{plan.sample:.3g} of the searches",
             "reranking": plan.rerank.reason,
             "service": applied.service_url,
             "default of": ", ".join(applied.default_of) or "— (clients opt in: search_pipeline)",
+            "encodes writes to": ", ".join(applied.ingest_of) or "—",
         }
     )
 
@@ -168,7 +220,7 @@ def show(settings: Settings, *, output: str) -> None:
     applied = show_pipelines(connect(settings))
 
     def table(console: Console) -> None:
-        grid = Table("pipeline", "plan", "legs", "rerank", "service", "default of")
+        grid = Table("pipeline", "plan", "legs", "rerank", "service", "default of", "encodes")
         for one in applied:
             plan = one["plan"]
             legs = [leg for leg in ("bm25", "sparse", "dense") if plan[leg]["weight"] > 0]
@@ -181,6 +233,7 @@ def show(settings: Settings, *, output: str) -> None:
                 reranker,
                 one["service_url"],
                 default_of,
+                ", ".join(one["ingest_of"]) or "—",
             )
         console.print(grid if applied else "no pipeline is applied")
 
@@ -204,7 +257,11 @@ def remove(settings: Settings, *, index: str | None, name: str | None, output: s
         raise click.UsageError("give either --index or --name")
     removed = remove_pipeline(connect(settings), name or pipeline_name(str(index)))
     emit(
-        {"removed": removed.name, "was_default_of": sorted(removed.default_of)},
+        {
+            "removed": removed.name,
+            "was_default_of": sorted(removed.default_of),
+            "encoded_writes_to": sorted(removed.ingest_of),
+        },
         output=output,
         table=lambda console: console.print(key_values({"removed": removed.name})),
     )

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any, Literal, get_args
 
 from opensearch_funnel.core.errors import InvalidPlanError
+from opensearch_funnel.core.sampling import in_sample
 
 LegName = Literal["bm25", "sparse", "dense"]
 Technique = Literal["min_max", "z_score", "l2", "rrf"]
@@ -93,6 +94,8 @@ class Deadlines:
 
     rewrite_ms: int = 250
     rank_ms: int = 700
+    encode_ms: int = 2000
+    """Of a document that is written: behind it, the document is written without funnel fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,9 @@ class FunnelPlan:
     """Whether an upgraded search may find documents that the client's own query does not:
     ``widen`` lets it, ``same_set`` does not, ``auto`` lets it unless the request counts its
     hits (aggregations, exact totals). What the client requires holds either way."""
+    sample: float = 1.0
+    """Share of the searches that are upgraded, by what was typed; the others pass as they came.
+    Above 0, and 1 for all. The client form, and with it every evaluation, knows no sample."""
 
     def __post_init__(self) -> None:
         weights = self._leg_weights().values()
@@ -166,9 +172,10 @@ class FunnelPlan:
             (min(weights) >= 0, "a leg's weight must not be negative"),
             (max(weights) > 0, "at least one leg needs a weight above 0"),
             (
-                min(self.deadlines.rewrite_ms, self.deadlines.rank_ms) >= 1,
+                min(asdict(self.deadlines).values()) >= 1,
                 "deadlines must be at least 1 ms",
             ),
+            (0.0 < self.sample <= 1.0, "sample must be above 0 and at most 1"),
         )
         for holds, message in rules:
             if not holds:
@@ -203,6 +210,17 @@ class FunnelPlan:
         """
         without = {leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs}
         return replace(self, **without)
+
+    def samples(self, text: str) -> bool:
+        """Say whether a search for a text is one of those that the plan upgrades.
+
+        Example:
+            >>> FunnelPlan(alias="films").samples("heat")
+            True
+            >>> FunnelPlan(alias="films", sample=0.5).samples("heat")
+            False
+        """
+        return in_sample(text, alias=self.alias, share=self.sample)
 
     def undecided(self) -> FunnelPlan:
         """Return the plan without what a decision about reranking writes into it."""

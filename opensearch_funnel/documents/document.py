@@ -18,10 +18,11 @@ _HASH_DIGITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: its id, and the fields that go into ``_source``."""
+    """One document: its id, the fields that go into ``_source``, and what its shard is found by."""
 
     doc_id: str
     source: Mapping[str, Any]
+    routing: str | None = None
 
 
 def content_id(source: Mapping[str, Any]) -> str:

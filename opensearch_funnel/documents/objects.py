@@ -114,7 +114,10 @@ def read_dead_letters(path: Path) -> Iterator[tuple[int, Document]]:
         body = line.get("body")
         if not isinstance(body, dict) or "_id" not in line:
             raise InputError("not a dead letter: expected _id and body")
-        return Document(checked_id(line["_id"], field="_id"), body)
+        routing = line.get("routing")
+        if routing is not None and not isinstance(routing, str):
+            raise InputError(f"routing must be text, not {kind_of(routing)}")
+        return Document(checked_id(line["_id"], field="_id"), body, routing)
 
     return _documents(path, document)
 

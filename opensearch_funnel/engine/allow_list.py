@@ -8,7 +8,7 @@ that is not on the list passes through as it came. ``docs/pipeline.md`` has the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -18,8 +18,10 @@ from opensearch_funnel.engine.counting import only_count
 from opensearch_funnel.engine.text_queries import (
     Body,
     Fields,
+    TextQuery,
+    Unread,
     clause_count,
-    read_text_query,
+    read_or_say_why,
 )
 
 DEFAULT_SIZE = 10
@@ -100,31 +102,76 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         >>> read_text_search(by_query_job, plan=plan) is None
         True
     """
-    size, start = body.get("size", DEFAULT_SIZE), body.get("from", 0)
-    if (
-        not body.keys() <= _KEYS
-        or not _is_whole(size)
-        or not _is_whole(start)
-        or not 0 < size <= plan.depth
-        or start < 0
-        or any(key not in _BY_SCORE for key in body.get("sort") or ())
-        or MARK in (body.get("aggregations") or {})
-        or not only_count(body.get("aggregations") or {})
-        # The engine says so for every search template; true is a look inside.
-        or body.get("explain", False) is not False
-        or len(body.get("docvalue_fields") or ()) > MAX_DOCVALUE_FIELDS
-        or _shows_by_pattern([*(body.get("fields") or ()), *(body.get("docvalue_fields") or ())])
-    ):
-        return None
+    found = search_or_reason(body, plan=plan)
+    return None if isinstance(found, str) else found
+
+
+def search_or_reason(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch | str:
+    """Read a search body as ``read_text_search`` does, or say why it passes as it came.
+
+    Args:
+        body: the request as the pipeline hands it over.
+        plan: the plan that would upgrade it.
+
+    Returns:
+        The search; or one line for a person, which quotes nothing of what was typed.
+
+    Example:
+        >>> plan = FunnelPlan(alias="films", searched_fields=("text",))
+        >>> search_or_reason({"query": {"match_all": {}}}, plan=plan)
+        'a match_all query is no text search'
+    """
+    for oddity in _oddities(body, plan=plan):
+        return oddity
     fields = Fields(text=frozenset(plan.searched_fields), count=plan.mapped_fields)
-    query = body.get("query")
-    found = read_text_query(query, fields=fields)
-    if found is None or not isinstance(query, Mapping):
-        return None
+    found = read_or_say_why(body.get("query"), fields=fields)
+    if isinstance(found, Unread):
+        return found.reason
+    return _fitting(body, found, plan=plan, fields=fields)
+
+
+def _oddities(body: Mapping[str, Any], *, plan: FunnelPlan) -> Iterator[str]:
+    """Say what besides the query no search of a person has, one after the other."""
+    if others := sorted(str(name) for name in body.keys() - _KEYS):
+        yield f"it asks for {', '.join(others)}"
+    size, start = body.get("size", DEFAULT_SIZE), body.get("from", 0)
+    if not _is_whole(size) or not _is_whole(start):
+        yield "its size or from is no whole number"
+    if size == 0:
+        yield "it wants no hits: size 0"
+    if size > plan.depth:
+        yield f"it wants more hits than the plan's depth of {plan.depth}"
+    if size < 0 or start < 0:
+        yield "its size or from is negative"
+    if any(key not in _BY_SCORE for key in body.get("sort") or ()):
+        yield "it is sorted by something else than the score"
+    yield from _odd_output(body)
+
+
+def _odd_output(body: Mapping[str, Any]) -> Iterator[str]:
+    """Say what of that is in what a client wants to see of the hits, or to know of them."""
+    if MARK in (body.get("aggregations") or {}):
+        yield f"it has an aggregation {MARK} of its own"
+    if not only_count(body.get("aggregations") or {}):
+        yield "an aggregation looks at scores, keeps hits or runs a script"
+    # The engine says so for every search template; true is a look inside.
+    if body.get("explain", False) is not False:
+        yield "it asks for explain"
+    if len(body.get("docvalue_fields") or ()) > MAX_DOCVALUE_FIELDS:
+        yield f"it asks for more than {MAX_DOCVALUE_FIELDS} docvalue_fields"
+    if _shows_by_pattern([*(body.get("fields") or ()), *(body.get("docvalue_fields") or ())]):
+        yield "it shows fields by a pattern that takes in funnel.id"
+
+
+def _fitting(
+    body: Mapping[str, Any], found: TextQuery, *, plan: FunnelPlan, fields: Fields
+) -> TextSearch | str:
+    """Return the search of a text query, or say why the plan cannot run it."""
+    query, start = body["query"], body.get("from", 0)
     same_set = found.narrows or _keeps_the_set(body, plan=plan)
     if same_set and "bm25" not in plan.active_legs:
         # Without the lexical leg the client's own hits could not all come.
-        return None
+        return "it needs its own hits, which a plan without the lexical leg does not find"
     holds = dict(query) if same_set else _constraint(found.required, found.excluded)
     clauses = (
         clause_count(query, fields=fields)
@@ -133,7 +180,8 @@ def read_text_search(body: Mapping[str, Any], *, plan: FunnelPlan) -> TextSearch
         + (LATER_PAGE_CLAUSES if start > 0 else 0)
     )
     if clauses > MAX_CLAUSES:
-        return None
+        return f"all its legs together have more than {MAX_CLAUSES} clauses"
+    size = body.get("size", DEFAULT_SIZE)
     return TextSearch(found.text, query, size, start=start, same_set=same_set, filter=holds)
 
 

@@ -1,8 +1,7 @@
-"""Apply a plan to a cluster as a native search pipeline, show what is applied, and undo it."""
+"""Apply a plan to a cluster as native pipelines, show what is applied, and undo it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -14,20 +13,25 @@ from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import (
     covering,
     default_pipelines,
+    live_documents,
     remote_models,
     search_pipelines,
     service_access,
     state,
 )
 from opensearch_funnel.engine.binding import bound_plan, planned_index
+from opensearch_funnel.engine.default_pipelines import INGEST, KINDS, SEARCH, is_ours
+from opensearch_funnel.engine.live_documents import live_index
 from opensearch_funnel.engine.state import AppliedPipeline, Unfinished
 from opensearch_funnel.engine.templates import templates_naming
 from opensearch_funnel.engine.undoing import undo_quietly
+from opensearch_funnel.engine.wanted_pipelines import Wanted, planned_requests
 
 __all__ = [
     "apply_notes",
     "apply_pipeline",
     "bound_plan",
+    "live_index",
     "pipeline_name",
     "planned_requests",
     "remove_pipeline",
@@ -36,36 +40,13 @@ __all__ = [
 
 
 def pipeline_name(alias: str) -> str:
-    """Return the name of the search pipeline of an alias.
+    """Return the name of the pipelines of an alias, the search and the ingest pipeline.
 
     Example:
         >>> pipeline_name("films")
         'funnel-films'
     """
     return f"funnel-{alias}"
-
-
-def planned_requests(
-    plan: FunnelPlan, *, service_url: str, name: str, with_token: bool = False
-) -> dict[str, Any]:
-    """Return the bodies that applying a plan would send, for a look before it is done.
-
-    Args:
-        plan: a plan that was bound to its index.
-        service_url: where the cluster reaches the service.
-        name: of the search pipeline.
-        with_token: whether the connectors would carry a token; the token itself is not shown.
-    """
-    token = "<service_token>" if with_token else None
-    connectors = search_pipelines.plan_connectors(plan, service_url=service_url, token=token)
-    return {
-        "plan_id": plan.plan_id,
-        "plan": plan.to_dict(),
-        "connectors": connectors,
-        f"PUT /_search/pipeline/{name}": _body(
-            plan, models={action: f"<id of model {action}>" for action in connectors}
-        ),
-    }
 
 
 def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
@@ -77,11 +58,12 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
     default: bool = False,
     with_others: bool = False,
     replace_default: bool = False,
+    ingest: bool = False,
     check: bool = True,
     quiet_log: bool = True,
     token: str | None = None,
 ) -> AppliedPipeline:
-    """Make the search pipeline of a plan, with all that it needs.
+    """Make the search pipeline of a plan, with all that it needs, and its ingest pipeline.
 
     Applying the same plan again changes nothing but what is broken; another plan under the same
     name replaces the pipeline in one step, and what the old one needed is removed after that.
@@ -95,6 +77,8 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
         default: make it the default pipeline of the plan's index, so that every client gets it.
         with_others: whether it may be the default where aliases of the index cover others, too.
         replace_default: whether it may take the place of a default pipeline of somebody else's.
+        ingest: encode documents while they are written, by an ingest pipeline that becomes the
+            default of the plan's index; one that it had runs first. Once on, it stays on.
         check: wait until the service answers for the plan before the pipeline is put.
         quiet_log: keep the warnings about requests that pass untouched out of the engine's log.
         token: what the service wants to be shown.
@@ -104,12 +88,16 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
 
     Raises:
         InvalidPlanError: a transient cluster setting forbids what is needed, or the default would
-            reach indices that it is not for.
+            reach indices that it is not for, or a pipeline of that name is somebody else's.
         StageUnavailableError: the cluster gets no answer from the service; says why.
     """
     name = name or pipeline_name(plan.alias)
     url = service_url.rstrip("/")
-    connectors = search_pipelines.plan_connectors(plan, service_url=url, token=token)
+    before = state.load_pipeline(client, name)
+    encodes = ingest or bool(before and before.ingest_of)
+    connectors = search_pipelines.plan_connectors(
+        plan, service_url=url, token=token, ingest=encodes
+    )
     service_access.refuse_overridden(client, service_url=url)
     index = ""
     if default:
@@ -120,33 +108,34 @@ def apply_pipeline(  # noqa: PLR0913 - independent options, all with defaults
             with_others=with_others,
             replace_default=replace_default,
         )
+    live = live_index(client, plan) if encodes else None
     _tidy(client, name)
-    before = state.load_pipeline(client, name)
     new = AppliedPipeline(
         name=name,
         plan_id=plan.plan_id,
         service_url=url,
         default_of=dict(before.default_of) if before else {},
+        ingest_of=dict(before.ingest_of) if before else {},
         quiet_log=quiet_log,
         token_hash=search_pipelines.token_hash(token, plan_id=plan.plan_id),
     )
+    wanted = Wanted(plan=plan, connectors=connectors, live=live)
     with ExitStack() as undo:
-        if before is not None and _is_current(client, before, new, plan=plan):
+        if before is not None and _is_current(client, before, new, wanted=wanted):
             applied = _healed(client, before, new, plan=plan, undo=undo)
             if check:
-                _ask_service(client, applied, plan=plan)
+                _ask_service(client, applied, wanted=wanted)
         else:
-            applied = _build(
-                client,
-                new,
-                plan=plan,
-                connectors=connectors,
-                before=before,
-                check=check,
-                undo=undo,
-            )
+            applied = _build(client, new, wanted=wanted, before=before, check=check, undo=undo)
         if default:
-            applied = default_pipelines.make_default(client, applied, index=index, undo=undo)
+            applied = default_pipelines.make_default(
+                client, applied, index=index, undo=undo, kind=SEARCH
+            )
+        # Where somebody switched it off by hand, only being asked for switches it on again.
+        if live is not None and (ingest or live.index not in new.ingest_of):
+            applied = default_pipelines.make_default(
+                client, applied, index=live.index, undo=undo, kind=INGEST, before=live.theirs
+            )
         undo.pop_all()
     # The pipeline stands: what is left of the old one can be deleted by the next call, too.
     undo_quietly(_tidy, client, name)
@@ -165,26 +154,14 @@ def apply_notes(client: OpenSearch, plan: FunnelPlan, *, applied: AppliedPipelin
     notes = []
     if index in applied.default_of:
         notes = covering.default_notes(client, plan, index=index, name=applied.name)
+    if index in applied.ingest_of:
+        notes.append(live_documents.INGEST_NOTE)
     slow = covering.shard_note(client, plan, index=index)
     return [*notes, slow] if slow else notes
 
 
-def _actions(plan: FunnelPlan) -> tuple[str, ...]:
-    """Return what a plan's models are asked for, in the order in which they are recorded."""
-    return tuple(search_pipelines.plan_connectors(plan, service_url="http://unused"))
-
-
-def _body(plan: FunnelPlan, *, models: Mapping[str, str]) -> dict[str, Any]:
-    return search_pipelines.funnel_pipeline(
-        plan,
-        rewrite_model=models["rewrite"],
-        rank_model=models.get("rank"),
-        embed_model=models.get("embed"),
-    )
-
-
 def _is_current(
-    client: OpenSearch, applied: AppliedPipeline, new: AppliedPipeline, *, plan: FunnelPlan
+    client: OpenSearch, applied: AppliedPipeline, new: AppliedPipeline, *, wanted: Wanted
 ) -> bool:
     """Say whether all that a plan needs is there, as applying it again would make it."""
     if any(
@@ -192,8 +169,14 @@ def _is_current(
         for name in ("plan_id", "service_url", "token_hash")
     ):
         return False
-    models = dict(zip(_actions(plan), applied.models, strict=True))
-    if default_pipelines.pipeline_body(client, applied.name) != _body(plan, models=models):
+    models = wanted.models_of(applied)
+    if not models:
+        return False
+    bodies = wanted.bodies(models)
+    if any(
+        default_pipelines.pipeline_body(client, applied.name, kind=kind) != body
+        for kind, body in bodies.items()
+    ):
         return False
     return all(remote_models.is_usable(client, model_id) for model_id in applied.models)
 
@@ -217,22 +200,24 @@ def _healed(
     return applied
 
 
-def _ask_service(client: OpenSearch, applied: AppliedPipeline, *, plan: FunnelPlan) -> None:
+def _ask_service(client: OpenSearch, applied: AppliedPipeline, *, wanted: Wanted) -> None:
     """Wait until the service answers the engine, for each of the models that it must not miss."""
-    models = dict(zip(_actions(plan), applied.models, strict=True))
+    models = wanted.models_of(applied)
     url = applied.service_url
     remote_models.wait_until_answered(client, models["rewrite"], service_url=url)
     if "embed" in models:
         # Without a vector the engine fails the search, where without a score it goes on.
         remote_models.ask_for_vector(client, models["embed"], service_url=url)
+    if "encode" in models:
+        # Without an answer every document would be pending.
+        remote_models.ask_for_encoding(client, models["encode"], service_url=url)
 
 
 def _build(  # noqa: PLR0913 - the parts of one call
     client: OpenSearch,
     new: AppliedPipeline,
     *,
-    plan: FunnelPlan,
-    connectors: Mapping[str, dict[str, Any]],
+    wanted: Wanted,
     before: AppliedPipeline | None,
     check: bool,
     undo: ExitStack,
@@ -247,10 +232,10 @@ def _build(  # noqa: PLR0913 - the parts of one call
     )
     undo.callback(undo_quietly, _tidy, client, new.name)
     state.save_unfinished(client, unfinished)
-    state.save_plan(client, plan)
+    state.save_plan(client, wanted.plan)
     service_access.fit_settings(client)
     models: dict[str, str] = {}
-    for action, connector in connectors.items():
+    for action, connector in wanted.connectors.items():
         connector_id = remote_models.create_connector(client, connector)
         undo.callback(undo_quietly, remote_models.delete_connector, client, connector_id)
         new = replace(new, connectors=(*new.connectors, connector_id))
@@ -260,18 +245,25 @@ def _build(  # noqa: PLR0913 - the parts of one call
         models[action] = remote_models.create_model(client, connector, connector_id=connector_id)
     new = replace(new, models=tuple(models.values()))
     if check:
-        _ask_service(client, new, plan=plan)
-    there = default_pipelines.pipeline_body(client, new.name)
-    if before is None and there is not None and not _is_ours(there):
-        raise InvalidPlanError(
-            f"there is a search pipeline {new.name} that this project did not make: take another "
-            "name (--name)"
-        )
-    if there is None:
-        undo.callback(undo_quietly, default_pipelines.delete_pipeline, client, new)
-    else:
-        undo.callback(undo_quietly, _put_pipeline, client, new.name, there)
-    _put_pipeline(client, new.name, _body(plan, models=models))
+        _ask_service(client, new, wanted=wanted)
+    bodies = wanted.bodies(models)
+    there = {k: default_pipelines.pipeline_body(client, new.name, kind=k) for k in bodies}
+    for kind, body in there.items():
+        known = before is not None and (kind is SEARCH or kind.recorded(before))
+        if body is not None and not known and not is_ours(body):
+            raise InvalidPlanError(
+                f"there is a pipeline {new.name} ({kind.path}) that this project did not make: "
+                "take another name (--name)"
+            )
+    for kind, body in bodies.items():
+        old = there[kind]
+        if old is None:
+            undo.callback(undo_quietly, default_pipelines.delete_pipeline, client, new, kind=kind)
+        else:
+            undo.callback(
+                undo_quietly, default_pipelines.put_pipeline, client, new.name, old, kind=kind
+            )
+        default_pipelines.put_pipeline(client, new.name, body, kind=kind)
     if before is None:
         undo.callback(undo_quietly, state.forget_pipeline, client, new.name)
     else:
@@ -280,19 +272,17 @@ def _build(  # noqa: PLR0913 - the parts of one call
     return new
 
 
-def _put_pipeline(client: OpenSearch, name: str, body: dict[str, Any]) -> None:
-    client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=body)
-
-
 def _tidy(client: OpenSearch, name: str) -> None:
     """Delete what an apply or a removal left that the pipeline of that name does not use."""
     left = state.load_unfinished(client, name)
     if left is None:
         return
     applied = state.load_pipeline(client, name)
-    if applied is None and _is_ours(default_pipelines.pipeline_body(client, name)):
-        gone = AppliedPipeline(name=name, plan_id="", service_url=left.service_url)
-        default_pipelines.delete_pipeline(client, gone)
+    gone = AppliedPipeline(name=name, plan_id="", service_url=left.service_url)
+    for kind in KINDS:
+        used = applied is not None and (kind is SEARCH or kind.recorded(applied))
+        if not used and is_ours(default_pipelines.pipeline_body(client, name, kind=kind)):
+            default_pipelines.delete_pipeline(client, gone, kind=kind)
     unused = [c for c in left.connectors if applied is None or c not in applied.connectors]
     # All models first: the engine may take them for models of each other's connectors.
     for connector_id in unused:
@@ -309,11 +299,6 @@ def _tidy(client: OpenSearch, name: str) -> None:
     service_access.fit_settings(client)
 
 
-def _is_ours(body: dict[str, Any] | None) -> bool:
-    """Say whether there is a pipeline, and one of this project's."""
-    return body is not None and body.get("description", "").startswith("opensearch-funnel ")
-
-
 def remove_pipeline(client: OpenSearch, name: str) -> AppliedPipeline:
     """Undo everything that applying a pipeline did, or that an interrupted apply left.
 
@@ -326,12 +311,15 @@ def remove_pipeline(client: OpenSearch, name: str) -> AppliedPipeline:
     if applied is None:
         known = ", ".join(p.name for p in state.list_pipelines(client)) or "none"
         raise InvalidPlanError(f"no pipeline {name!r} was applied here; applied: {known}")
-    if named := templates_naming(client, name):
-        raise InvalidPlanError(
-            f"{named[0]} names {name} as the default pipeline, and an index made from it would "
-            "fail every search: take index.search.default_pipeline out of it, and remove again"
-        )
-    default_pipelines.delete_pipeline(client, applied)
+    kinds = [kind for kind in KINDS if kind is SEARCH or kind.recorded(applied)]
+    for kind in kinds:
+        if named := templates_naming(client, name, setting=kind.setting):
+            raise InvalidPlanError(
+                f"{named[0]} names {name} as the default pipeline, and an index made from it would "
+                f"fail: take {kind.setting} out of it, and remove again"
+            )
+    for kind in kinds:
+        default_pipelines.delete_pipeline(client, applied, kind=kind)
     state.save_unfinished(
         client,
         Unfinished(
@@ -353,6 +341,9 @@ def show_pipelines(client: OpenSearch) -> list[dict[str, Any]]:
             **applied.described(),
             "plan": state.load_plan(client, applied.plan_id).to_dict(),
             "body": default_pipelines.pipeline_body(client, applied.name),
+            "ingest_body": default_pipelines.pipeline_body(client, applied.name, kind=INGEST)
+            if applied.ingest_of
+            else None,
         }
         for applied in state.list_pipelines(client)
     ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import orjson
 from opensearchpy import OpenSearch, Transport
 from opensearchpy import exceptions as foreign
-from opensearchpy.serializer import JSONSerializer
+from opensearchpy.serializer import Deserializer, JSONSerializer, TextSerializer
 
 from opensearch_funnel.core.errors import (
     EngineDeniedError,
@@ -20,6 +22,7 @@ from opensearch_funnel.settings import Settings
 
 _UNAUTHORIZED = 401
 _NOT_ALLOWED = "security_exception"
+_AS_TEXT = Deserializer({JSONSerializer.mimetype: TextSerializer()})
 
 
 class OrjsonSerializer(JSONSerializer):
@@ -102,6 +105,28 @@ def connect(settings: Settings, *, pool_size: int = 10) -> OpenSearch:
         max_retries=0,
         **tls,
     )
+
+
+def answer_text(
+    client: OpenSearch, path: str, *, params: Mapping[str, str], body: Mapping[str, Any]
+) -> str:
+    """Post a request over a client's own connections, and return the answer undecoded.
+
+    For what must not change on the way: a decoded document is not the text that was stored.
+
+    Args:
+        client: made by ``connect``.
+        path: without the address, for example ``/films/_search``.
+        params: the request's parameters.
+        body: the request's body.
+
+    Raises:
+        EngineError: what a call of the client raises.
+    """
+    # A copy shares the connections, and nothing that a request changes.
+    transport = copy(client.transport)
+    transport.deserializer = _AS_TEXT
+    return str(transport.perform_request("POST", path, params=dict(params), body=dict(body)))
 
 
 def engine_error(error: foreign.OpenSearchException, *, url: str = "the cluster") -> EngineError:

@@ -167,6 +167,16 @@ def count_documents(client: OpenSearch, *, index: str) -> int:
     return int(answer["count"])
 
 
+def concrete_index(client: OpenSearch, *, index: str) -> str:
+    """Return the name of the one index that an alias stands for, or the name itself.
+
+    Raises:
+        IndexMissingError: there is no such index.
+        InputError: the name stands for several indices.
+    """
+    return _only_mapping(client, index=index)[0]
+
+
 def index_uuid(client: OpenSearch, *, index: str) -> str:
     """Return what tells an index from an earlier one of the same name."""
     (settings,) = client.indices.get_settings(index=index).values()
@@ -286,12 +296,15 @@ def _put_back(client: OpenSearch, *, index: str, before: Mapping[str, Any]) -> N
 
 
 def _mapping_of(client: OpenSearch, *, index: str) -> Body:
+    return _only_mapping(client, index=index)[1]
+
+
+def _only_mapping(client: OpenSearch, *, index: str) -> tuple[str, Body]:
     found = client.indices.get_mapping(index=index)
     if len(found) != 1:
         raise InputError(f"{index} stands for {len(found)} indices: name one of them")
-    (only,) = found.values()
-    mappings: Body = only["mappings"]
-    return mappings
+    ((name, only),) = found.items()
+    return str(name), only["mappings"]
 
 
 def _models(meta: Mapping[str, Any]) -> str:

@@ -175,6 +175,35 @@ def ask_for_vector(client: OpenSearch, model_id: str, *, service_url: str) -> in
         ) from error
 
 
+def ask_for_encoding(client: OpenSearch, model_id: str, *, service_url: str) -> None:
+    """Ask the service for the funnel fields of a document through the engine, once.
+
+    Args:
+        client: the cluster.
+        model_id: the model of ``/encode``.
+        service_url: where the cluster looks for the service; for the message only.
+
+    Raises:
+        StageUnavailableError: there were none.
+    """
+    try:
+        answer = client.transport.perform_request(
+            "POST",
+            f"{ML}/models/{model_id}/_predict",
+            body={"parameters": {"doc": '{"_id":"1"}'}},
+        )
+        read = answer["inference_results"][0]["output"][0]["dataAsMap"]["funnel"]
+    except EngineUnreachableError:
+        raise
+    except (EngineError, LookupError, TypeError) as error:
+        raise StageUnavailableError(
+            f"the cluster gets no funnel fields of a document from {service_url} ({error}): is "
+            "funnel serve of this version? or apply without --ingest"
+        ) from error
+    if not isinstance(read, str):
+        raise StageUnavailableError(f"what answers at {service_url} is no funnel service")
+
+
 def _refuse_wrong_token(error: EngineError, *, service_url: str) -> None:
     """Give up at once where the service wants another token: waiting does not help."""
     if isinstance(error, EngineDeniedError) and "remote service" in str(error):

@@ -9,13 +9,12 @@ from urllib.parse import quote
 
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.engine.rewriting import KEY_FIELDS
+from opensearch_funnel.resources import filled
 
 Body = dict[str, Any]
 
-ACTIONS = ("rewrite", "rank", "embed")
+ACTIONS = ("rewrite", "rank", "embed", "encode")
 """What the engine asks the service for, each by a connector and a model of its own."""
-MAX_CONNECTIONS = 100
 _MILLISECONDS = 1000
 _GRACE_MS = 200
 # What may stand in a header, without what the engine would take for a placeholder of its own.
@@ -64,7 +63,9 @@ def funnel_pipeline(
 
     ``oversample`` by 1.0 remembers the client's size, and ``truncate_hits`` without a number
     cuts back to it. A constant number would silently cut every request that passes through
-    untouched, ``_reindex`` and by-query jobs included.
+    untouched, ``_reindex`` and by-query jobs included. The fields that are asked for ``rank`` are
+    kept out of the answer by ``split``: no processor removes a field, but this one splits its text
+    at all of it, which leaves an empty list, and the engine writes no field without a value.
 
     Args:
         plan: the plan that the pipeline runs.
@@ -72,54 +73,15 @@ def funnel_pipeline(
         rank_model: id of the one that answers ``/rank``; ``None`` leaves reranking out.
         embed_model: id of the one that answers ``/embed``, where the engine asks for the vectors.
     """
-    rerank: list[Body] = []
-    enrich: list[Body] = []
-    if rank_model is not None:
-        rerank = [
-            {
-                "rerank": {
-                    "ignore_failure": True,
-                    "ml_opensearch": {"model_id": rank_model},
-                    "context": {"document_fields": list(KEY_FIELDS)},
-                }
-            }
-        ]
+    name = "search-pipeline" if rank_model is None else "search-pipeline-reranked"
+    models = {"REWRITE_MODEL_ID": rewrite_model, "RANK_MODEL_ID": rank_model or ""}
+    body = filled(f"{name}.v1", PLAN_ID=plan.plan_id, **models)
+    body["phase_results_processors"] = [fusion_processor(plan)]
     if embed_model is not None:
         # Names the model in the neural query that the rewrite has put into the body: comes after.
-        enrich = [
-            {"neural_query_enricher": {"ignore_failure": True, "default_model_id": embed_model}}
-        ]
-    return {
-        "description": f"opensearch-funnel {plan.plan_id}",
-        "request_processors": [
-            {"oversample": {"sample_factor": 1.0, "ignore_failure": True}},
-            {
-                "ml_inference": {
-                    "ignore_failure": True,
-                    "model_id": rewrite_model,
-                    "input_map": [{"source": "$"}],
-                    "output_map": [{"body": "body"}],
-                    "query_template": "${body}",
-                }
-            },
-            *enrich,
-        ],
-        "phase_results_processors": [fusion_processor(plan)],
-        "response_processors": [
-            *rerank,
-            {"truncate_hits": {"ignore_failure": True}},
-            *([_hidden(field) for field in KEY_FIELDS] if rerank else []),
-        ],
-    }
-
-
-def _hidden(field: str) -> Body:
-    """Return a processor that keeps a field that was asked for ``rank`` out of the answer.
-
-    No processor removes a field. This one splits its text at all of it, which leaves an empty
-    list, and the engine writes no field without a value.
-    """
-    return {"split": {"ignore_failure": True, "field": field, "separator": "(?s).+"}}
+        enrich = {"ignore_failure": True, "default_model_id": embed_model}
+        body["request_processors"].append({"neural_query_enricher": enrich})
+    return body
 
 
 def plan_address(plan_id: str, *, service_url: str, action: str) -> str:
@@ -133,7 +95,7 @@ def plan_address(plan_id: str, *, service_url: str, action: str) -> str:
 
 
 def plan_connectors(
-    plan: FunnelPlan, *, service_url: str, token: str | None = None
+    plan: FunnelPlan, *, service_url: str, token: str | None = None, ingest: bool = False
 ) -> dict[str, Body]:
     """Return the connectors that a plan needs, by what they ask for.
 
@@ -141,6 +103,7 @@ def plan_connectors(
         plan: the plan.
         service_url: where the cluster reaches the service.
         token: what the service wants to be shown; the engine keeps it encrypted.
+        ingest: whether documents are encoded while they are written, too.
 
     Raises:
         InvalidPlanError: the token cannot stand in a header.
@@ -158,18 +121,14 @@ def plan_connectors(
         connectors["rank"] = rank_connector(plan, service_url=service_url, token=token)
     if plan.dense.native_neural and "dense" in plan.active_legs:
         connectors["embed"] = embed_connector(plan, service_url=service_url, token=token)
+    if ingest:
+        connectors["encode"] = encode_connector(plan, service_url=service_url, token=token)
     return connectors
 
 
 def rewrite_connector(plan: FunnelPlan, *, service_url: str, token: str | None = None) -> Body:
     """Return the connector through which the engine sends a search request to be rewritten."""
-    return _connector(
-        plan,
-        action="rewrite",
-        service_url=service_url,
-        token=token,
-        request_body='{"source": ${parameters.source}}',
-    )
+    return _connector(plan, action="rewrite", service_url=service_url, token=token)
 
 
 def rank_connector(plan: FunnelPlan, *, service_url: str, token: str | None = None) -> Body:
@@ -178,80 +137,48 @@ def rank_connector(plan: FunnelPlan, *, service_url: str, token: str | None = No
     The placeholder of the query has no quotes: what travels there is one JSON object, because
     a quoted string that looks like JSON is refused, and a plain one would not be escaped.
     """
-    return _connector(
-        plan,
-        action="rank",
-        service_url=service_url,
-        token=token,
-        request_body='{"plan": ${parameters.query}, "documents": ${parameters.documents}}',
-        pre_process_function="connector.pre_process.cohere.rerank",
-        post_process_function="connector.post_process.cohere.rerank",
-    )
+    return _connector(plan, action="rank", service_url=service_url, token=token)
 
 
 def embed_connector(plan: FunnelPlan, *, service_url: str, token: str | None = None) -> Body:
     """Return the connector through which the engine asks for the vector of a ``neural`` query."""
-    return _connector(
-        plan,
-        action="embed",
-        service_url=service_url,
-        token=token,
-        request_body='{"input": ${parameters.input}}',
-        pre_process_function="connector.pre_process.openai.embedding",
-        post_process_function="connector.post_process.openai.embedding",
-    )
+    return _connector(plan, action="embed", service_url=service_url, token=token)
 
 
-def _connector(
-    plan: FunnelPlan,
-    *,
-    action: str,
-    service_url: str,
-    token: str | None,
-    request_body: str,
-    **functions: str,
-) -> Body:
-    headers = {"Content-Type": "application/json"}
-    if token is not None:
-        headers["Authorization"] = "Bearer ${credential.token}"
-    return {
-        "name": connector_name(plan.plan_id, action=action),
-        "description": f"opensearch-funnel: {action} of plan {plan.plan_id}",
-        "version": "1",
-        "protocol": "http",
+def encode_connector(plan: FunnelPlan, *, service_url: str, token: str | None = None) -> Body:
+    """Return the connector through which the engine sends a document that is being written."""
+    return _connector(plan, action="encode", service_url=service_url, token=token)
+
+
+def _connector(plan: FunnelPlan, *, action: str, service_url: str, token: str | None) -> Body:
+    """Return a connector of ``mappings/`` with what the plan, the service and its token change."""
+    body = filled(f"connector-{action}.v1", PLAN_ID=plan.plan_id, SERVICE_TOKEN=token or "")
+    (call,) = body["actions"]
+    call["url"] = plan_address(plan.plan_id, service_url=service_url, action=action)
+    if token is None:
         # The engine refuses a connector without a credential, where the service asks for none, too.
-        "credential": {"unused": "unused"} if token is None else {"token": token},
-        "client_config": {
-            "max_connection": MAX_CONNECTIONS,
-            "connection_timeout": 1,
-            "read_timeout": read_timeout_s(plan),
-            "max_retry_times": 0,
-        },
-        "actions": [
-            {
-                "action_type": "predict",
-                "method": "POST",
-                "url": plan_address(plan.plan_id, service_url=service_url, action=action),
-                "headers": headers,
-                "request_body": request_body,
-                **functions,
-            }
-        ],
-    }
+        body["credential"] = {"unused": "unused"}
+        del call["headers"]["Authorization"]
+    body["client_config"]["read_timeout"] = read_timeout_s(plan, action=action)
+    return body
 
 
-def read_timeout_s(plan: FunnelPlan) -> int:
+def read_timeout_s(plan: FunnelPlan, *, action: str) -> int:
     """Return how long the engine waits for the service, in whole seconds.
 
     A little longer than the service's own deadlines, so that the service is the one that gives
     up: it knows why, and says so.
 
     Example:
-        >>> read_timeout_s(FunnelPlan(alias="films"))
-        1
+        >>> plan = FunnelPlan(alias="films")
+        >>> read_timeout_s(plan, action="rank"), read_timeout_s(plan, action="encode")
+        (1, 3)
     """
-    longest = max(plan.deadlines.rewrite_ms, plan.deadlines.rank_ms) + _GRACE_MS
-    return -(-longest // _MILLISECONDS)
+    deadlines = plan.deadlines
+    longest = max(deadlines.rewrite_ms, deadlines.rank_ms)
+    if action == "encode":
+        longest = deadlines.encode_ms
+    return -(-(longest + _GRACE_MS) // _MILLISECONDS)
 
 
 def token_hash(token: str | None, *, plan_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Templates that name a search pipeline: an index made from one would have it by default."""
+"""Templates that name a pipeline: an index made from one would have it by default."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-_SETTING = ("index", "search", "default_pipeline")
+_SETTING = "index.search.default_pipeline"
 
 
-def templates_naming(client: OpenSearch, pipeline: str) -> list[str]:
-    """Return the templates whose settings name a search pipeline as the default.
+def templates_naming(client: OpenSearch, pipeline: str, *, setting: str = _SETTING) -> list[str]:
+    """Return the templates whose settings name a pipeline as the default.
 
     Args:
         client: the cluster.
-        pipeline: the search pipeline.
+        pipeline: its name.
+        setting: what the default is named in, for searches if not given.
 
     Returns:
         The kind and the name of each, to show to a person.
@@ -34,12 +35,12 @@ def templates_naming(client: OpenSearch, pipeline: str) -> list[str]:
         f"{kind} {name}"
         for kind, templates in found.items()
         for name, settings in sorted(templates.items())
-        if default_named_in(settings) == pipeline
+        if default_named_in(settings, setting=setting) == pipeline
     ]
 
 
-def default_named_in(settings: Mapping[str, Any]) -> str | None:
-    """Return the default search pipeline that settings name, however they are nested.
+def default_named_in(settings: Mapping[str, Any], *, setting: str = _SETTING) -> str | None:
+    """Return the default pipeline that settings name, however they are nested.
 
     Example:
         >>> default_named_in({"index": {"search.default_pipeline": "p"}})
@@ -47,7 +48,7 @@ def default_named_in(settings: Mapping[str, Any]) -> str | None:
         >>> default_named_in({"index": {"number_of_shards": "1"}}) is None
         True
     """
-    return _at(settings, _SETTING)
+    return _at(settings, tuple(setting.split(".")))
 
 
 def _at(settings: Mapping[str, Any], path: tuple[str, ...]) -> str | None:

@@ -133,6 +133,17 @@ class TextQuery:
         return " ".join(dict.fromkeys(self.texts))
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A query that is not surely a person's text search.
+
+    Attributes:
+        reason: why not, for a person; it names kinds, options and fields, and never a text.
+    """
+
+    reason: str
+
+
 def read_text_query(query: Any, *, fields: Fields) -> TextQuery | None:
     """Read a query as a person's text search, or say that it is none.
 
@@ -151,6 +162,18 @@ def read_text_query(query: Any, *, fields: Fields) -> TextQuery | None:
         >>> read_text_query({"term": {"genre": "drama"}}, fields=films) is None
         True
     """
+    found = read_or_say_why(query, fields=fields)
+    return found if isinstance(found, TextQuery) else None
+
+
+def read_or_say_why(query: Any, *, fields: Fields) -> TextQuery | Unread:
+    """Read a query as ``read_text_query`` does, or say why it is no person's text search.
+
+    Example:
+        >>> films = Fields(text={"title"})
+        >>> read_or_say_why({"match": {"genre": "drama"}}, fields=films)
+        Unread(reason='match looks into no field of type text: genre')
+    """
     kind, content = _only_entry(query)
     if kind == "bool":
         return _read_bool(content, fields=fields)
@@ -161,11 +184,13 @@ def read_text_query(query: Any, *, fields: Fields) -> TextQuery | None:
     elif kind in {"multi_match", *_TYPED}:
         options, searched = content, _searched_fields(kind, content)
     else:
-        return None
-    if not isinstance(options, Mapping) or not _are_searched(searched, kind=kind, fields=fields):
-        return None
+        return Unread(f"a {kind} query is no text search" if kind else "it has no query")
+    if not isinstance(options, Mapping):
+        return Unread(f"{kind} holds no text")
+    if not _are_searched(searched, kind=kind, fields=fields):
+        return Unread(_why_not_searched(searched, kind=kind))
     typed = _typed(kind, options)
-    return None if typed is None else TextQuery((typed.text,), narrows=typed.narrows)
+    return typed if isinstance(typed, Unread) else TextQuery((typed.text,), narrows=typed.narrows)
 
 
 def _only_entry(content: Any) -> tuple[str, Any]:
@@ -192,25 +217,34 @@ def _are_searched(searched: Sequence[str], *, kind: str, fields: Fields) -> bool
     return any(name in fields.text for name in searched) and not any("*" in n for n in searched)
 
 
-def _typed(kind: str, options: Mapping[str, Any]) -> TypedQuery | None:
+def _why_not_searched(searched: Sequence[str], *, kind: str) -> str:
+    if not searched:
+        return f"{kind} without fields searches what the index names by default"
+    if any("*" in name for name in searched):
+        return f"{kind} names fields by a pattern"
+    return f"{kind} looks into no field of type text: {', '.join(searched)}"
+
+
+def _typed(kind: str, options: Mapping[str, Any]) -> TypedQuery | Unread:
     """Read what was typed, and whether the options ask for more than some of the words."""
     text = options.get("query")
-    if (
-        not isinstance(text, str)
-        or not text.strip()
-        or not options.keys() <= _OPTIONS
-        or str(options.get("zero_terms_query", "none")).lower() != "none"
-        or options.get("flags") not in _ALL_FLAGS
-        or options.get("escape", False) is not False
-    ):
-        return None
+    if not isinstance(text, str) or not text.strip():
+        return Unread(f"{kind} holds no text")
     kind_of_match = str(options.get("type", "best_fields")).lower()
-    if kind_of_match not in {*_WORD_TYPES, "phrase"}:
-        return None
+    rules = (
+        (options.keys() <= _OPTIONS, f"an option that is not known: {_others(options, _OPTIONS)}"),
+        (str(options.get("zero_terms_query", "none")).lower() == "none", "zero_terms_query"),
+        (options.get("flags") in _ALL_FLAGS, "flags"),
+        (options.get("escape", False) is False, "escape"),
+        (kind_of_match in {*_WORD_TYPES, "phrase"}, f"type {kind_of_match}"),
+    )
+    for holds, odd in rules:
+        if not holds:
+            return Unread(f"{kind} with {odd}")
     read = _TYPED.get(kind)
     typed = TypedQuery(text=text, narrows=False) if read is None else read(text)
     if typed is None:
-        return None
+        return Unread(f"{kind} uses more syntax than words, phrases, + and -")
     operator = options.get("operator", options.get("default_operator", "or"))
     narrows = (
         typed.narrows
@@ -222,17 +256,23 @@ def _typed(kind: str, options: Mapping[str, Any]) -> TypedQuery | None:
     return TypedQuery(text=typed.text, narrows=narrows)
 
 
-def _read_bool(content: Any, *, fields: Fields) -> TextQuery | None:
-    if not isinstance(content, Mapping) or not content.keys() <= _BOOL_OPTIONS:
-        return None
+def _others(names: Mapping[str, Any], known: Collection[str]) -> str:
+    return ", ".join(sorted(str(name) for name in names if name not in known))
+
+
+def _read_bool(content: Any, *, fields: Fields) -> TextQuery | Unread:
+    if not isinstance(content, Mapping):
+        return Unread("bool holds no clauses")
+    if not content.keys() <= _BOOL_OPTIONS:
+        return Unread(f"bool with {_others(content, _BOOL_OPTIONS)}")
     must, should, filters, must_not = (_as_list(content.get(name)) for name in _BOOL_LISTS)
-    if not all(is_condition(query) for query in (*filters, *must_not, *should)):
-        return None
-    searched = [read_text_query(query, fields=fields) for query in must]
-    inner = [found for found in searched if found is not None]
-    conditions = [query for query, found in zip(must, searched, strict=True) if found is None]
-    if not all(is_condition(query) for query in conditions):
-        return None
+    searched = [read_or_say_why(query, fields=fields) for query in must]
+    inner = [found for found in searched if isinstance(found, TextQuery)]
+    unread = [found for found in searched if isinstance(found, Unread)]
+    conditions = [q for q, found in zip(must, searched, strict=True) if isinstance(found, Unread)]
+    for query in (*filters, *must_not, *should, *conditions):
+        if odd := _odd_condition(query):
+            return Unread(f"{odd} among the clauses of a bool")
     # Inputs that all have to be met: a document of another leg would meet one of them at best.
     narrows = len(inner) > 1 or any(found.narrows for found in inner)
     least = content.get("minimum_should_match")
@@ -240,20 +280,27 @@ def _read_bool(content: Any, *, fields: Fields) -> TextQuery | None:
         narrows = narrows or _at_least(least) > 0
         texts = [text for found in inner for text in found.texts]
     else:
-        alternatives = [read_text_query(query, fields=fields) for query in should]
-        read = [found for found in alternatives if found is not None]
+        alternatives = [read_or_say_why(query, fields=fields) for query in should]
+        unread += [found for found in alternatives if isinstance(found, Unread)]
+        read = [found for found in alternatives if isinstance(found, TextQuery)]
         texts = [text for found in read for text in found.texts]
         optional = bool(must or filters) and _at_least(least) == 0
         free = [found for found in read if not (found.narrows or found.required or found.excluded)]
         narrows = not optional and (not free or _at_least(least) > 1)
     if not texts:
-        return None
+        return _without_text(unread)
     return TextQuery(
         texts=tuple(texts),
         narrows=narrows,
         required=(*filters, *conditions, *(query for found in inner for query in found.required)),
         excluded=(*must_not, *(query for found in inner for query in found.excluded)),
     )
+
+
+def _without_text(unread: Sequence[Unread]) -> Unread:
+    """Say why no clause of a bool is a text query; the one that comes closest says most."""
+    close = [one for one in unread if not one.reason.endswith("is no text search")]
+    return close[0] if close else Unread("a bool without a text query")
 
 
 def _as_list(queries: Any) -> list[Any]:
@@ -279,18 +326,30 @@ def is_condition(query: Any) -> bool:
         >>> is_condition({"script": {"script": "doc['a'].value > 1"}})
         False
     """
+    return not _odd_condition(query)
+
+
+def _odd_condition(query: Any) -> str:
+    """Return what keeps a query from being a condition; empty where nothing does."""
     kind, content = _only_entry(query)
+    odd = f"a {kind} query" if kind else "something that is no query"
+    if kind not in {"bool", "constant_score", "nested"}:
+        return "" if kind in _CONDITIONS else odd
+    if not isinstance(content, Mapping):
+        return odd
     if kind == "bool":
-        if not isinstance(content, Mapping) or not content.keys() <= _BOOL_OPTIONS:
-            return False
-        return all(is_condition(q) for name in _BOOL_LISTS for q in _as_list(content.get(name)))
+        if not content.keys() <= _BOOL_OPTIONS:
+            return f"bool with {_others(content, _BOOL_OPTIONS)}"
+        inner = [q for name in _BOOL_LISTS for q in _as_list(content.get(name))]
+        return next(filter(None, map(_odd_condition, inner)), "")
     if kind == "constant_score":
-        return isinstance(content, Mapping) and is_condition(content.get("filter"))
-    if kind == "nested":
-        # What is inside is the client's to see (inner hits), and would be collected once a leg.
-        inside = isinstance(content, Mapping) and "inner_hits" not in content
-        return inside and is_condition(content.get("query"))
-    return kind in _CONDITIONS
+        return _odd_condition(content.get("filter"))
+    # What is inside is the client's to see (inner hits), and would be collected once a leg.
+    return (
+        "nested with inner_hits"
+        if "inner_hits" in content
+        else _odd_condition(content.get("query"))
+    )
 
 
 def clause_count(query: Any, *, fields: Fields) -> int:

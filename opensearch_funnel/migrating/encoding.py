@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.funnel_object import FUNNEL, is_funnel_object, renewed
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.text import encoded_text, text_hash
 from opensearch_funnel.documents.document import Document
@@ -18,8 +20,6 @@ from opensearch_funnel.engine.indices import EncodedBy, Slot
 
 CHUNK = 1024
 """Documents encoded together: enough that texts of like length meet in a batch."""
-READY = "ready"
-_OURS = "funnel"
 
 
 class SparseDocumentEncoder(Protocol):
@@ -63,38 +63,78 @@ class DenseDocumentEncoder(Protocol):
         ...
 
 
-def slot_of(*, sparse: SparseDocumentEncoder, dense: DenseDocumentEncoder, name: str = "a") -> Slot:
-    """Describe the fields that two encoders fill, for the mapping and ``_meta`` of an index."""
-    return Slot(
-        name=name,
-        sparse=EncodedBy(model=sparse.name, fingerprint=sparse.fingerprint),
-        dense=EncodedBy(model=dense.name, fingerprint=dense.fingerprint),
-        dimension=dense.dimension,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotEncoder:
+    """Fills the fields of one slot of ``funnel`` from a document's text.
+
+    Attributes:
+        fields: the fields whose text is encoded, most telling first.
+        sparse: makes ``funnel.sparse_<name>``; ``None`` leaves it out.
+        dense: makes ``funnel.dense_<name>``; ``None`` leaves it out.
+        name: which slot is filled.
+    """
+
+    fields: tuple[str, ...]
+    sparse: SparseDocumentEncoder | None = None
+    dense: DenseDocumentEncoder | None = None
+    name: str = "a"
+
+    def __post_init__(self) -> None:
+        """Refuse a slot with nothing in it."""
+        if self.sparse is None and self.dense is None:
+            raise InputError("a slot needs a sparse or a dense model, or both")
+
+    @property
+    def slot(self) -> Slot:
+        """What the mapping and ``_meta`` of an index say of the slot."""
+        sparse, dense = self.sparse, self.dense
+        return Slot(
+            name=self.name,
+            sparse=EncodedBy(model=sparse.name, fingerprint=sparse.fingerprint) if sparse else None,
+            dense=EncodedBy(model=dense.name, fingerprint=dense.fingerprint) if dense else None,
+            dimension=dense.dimension if dense else 0,
+        )
+
+    @property
+    def models(self) -> list[str]:
+        """Fingerprints of the models, for ``funnel.model``."""
+        return [model.fingerprint for model in (self.sparse, self.dense) if model is not None]
+
+    def text(self, source: Mapping[str, Any]) -> str:
+        """Return the text of a document that is encoded; its hash goes to ``funnel.hash``."""
+        return encoded_text(source, fields=self.fields)
+
+    def encode(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what the slot's fields hold for each text, in the order given.
+
+        Sparse weights are rounded to what the index keeps; a vector is a float32 array. An empty
+        text gets no fields: no leg but BM25 finds it.
+        """
+        made: list[dict[str, Any]] = [{} for _ in texts]
+        full = [(text, fields) for text, fields in zip(texts, made, strict=True) if text]
+        asked = [text for text, _ in full]
+        if self.sparse is not None and asked:
+            for (_, fields), weights in zip(full, self.sparse.encode_documents(asked), strict=True):
+                fields[f"sparse_{self.name}"] = stored_weights(weights)
+        if self.dense is not None and asked:
+            for (_, fields), vector in zip(full, self.dense.encode_documents(asked), strict=True):
+                fields[f"dense_{self.name}"] = np.ascontiguousarray(vector, dtype=np.float32)
+        return made
 
 
-def funnel_fields(  # noqa: PLR0913 - each is a choice of the caller's
+def funnel_fields(
     documents: Iterable[Document],
     *,
-    fields: Sequence[str],
-    sparse: SparseDocumentEncoder,
-    dense: DenseDocumentEncoder,
-    slot: str = "a",
+    encoder: SlotEncoder,
     chunk: int = CHUNK,
     progress: Progress = SILENT,
     total: int | None = None,
 ) -> Iterator[Document]:
     """Encode documents, and give each the object ``funnel`` with what was made of it.
 
-    A document without text in ``fields`` gets neither terms nor a vector: no leg but BM25 finds
-    it. Sparse weights are rounded to what the index keeps.
-
     Args:
         documents: read as they are needed.
-        fields: the fields whose text is encoded, most telling first.
-        sparse: makes ``funnel.sparse_<slot>``.
-        dense: makes ``funnel.dense_<slot>``.
-        slot: which pair of fields is filled.
+        encoder: fills the fields.
         chunk: how many documents are encoded together.
         progress: told of every document.
         total: how many documents there are, if that is known.
@@ -106,30 +146,22 @@ def funnel_fields(  # noqa: PLR0913 - each is a choice of the caller's
     Raises:
         InputError: a document has a field ``funnel`` of its own.
     """
-    models = [sparse.fingerprint, dense.fingerprint]
     waiting = iter(documents)
     with progress.task("encoding", total=total) as advance:
         while some := list(islice(waiting, chunk)):
-            texts = [encoded_text(document.source, fields=fields) for document in some]
-            full = [text for text in texts if text]
-            encoded = iter(
-                zip(sparse.encode_documents(full), dense.encode_documents(full), strict=True)
-                if full
-                else ()
-            )
-            for document, text in zip(some, texts, strict=True):
-                made: dict[str, Any] = {
-                    "id": document.doc_id,
-                    "model": models,
-                    "hash": text_hash(text),
-                    "state": READY,
-                }
-                if text:
-                    weights, vector = next(encoded)
-                    made[f"sparse_{slot}"] = stored_weights(weights)
-                    made[f"dense_{slot}"] = np.ascontiguousarray(vector, dtype=np.float32)
+            texts = [encoder.text(document.source) for document in some]
+            encoded = encoder.encode(texts)
+            for document, text, fields in zip(some, texts, encoded, strict=True):
                 refuse_own_funnel_field(document)
-                yield Document(document.doc_id, {**document.source, _OURS: made})
+                made = renewed(
+                    None,
+                    key=document.doc_id,
+                    text_hash=text_hash(text),
+                    models=encoder.models,
+                    slot=encoder.name,
+                    made=fields,
+                )
+                yield replace(document, source={**document.source, FUNNEL: made})
             advance(len(some))
 
 
@@ -147,10 +179,9 @@ def refuse_own_funnel_field(document: Document) -> None:
         opensearch_funnel.core.errors.InputError: document '1' has a field 'funnel', which the \
 funnel needs for itself: rename it
     """
-    present = document.source.get(_OURS)
-    ours = isinstance(present, Mapping) and "state" in present and "hash" in present
-    if present is not None and not ours:
+    present = document.source.get(FUNNEL)
+    if present is not None and not is_funnel_object(present):
         raise InputError(
-            f"document {document.doc_id!r} has a field {_OURS!r}, which the funnel needs for "
+            f"document {document.doc_id!r} has a field {FUNNEL!r}, which the funnel needs for "
             "itself: rename it"
         )

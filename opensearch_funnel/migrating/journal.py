@@ -53,7 +53,7 @@ class Slice:
         written: documents that were written.
         kept: documents of which the target had this version or a later one.
         reused: of those written, how many had the fields of the target's older version.
-        dead: documents that the target refused; counted again when a page is copied again.
+        dead_at: the operations of documents that the target refused.
         rate: documents a second, of the last pages.
         note: what its owner waits for; empty for nothing.
     """
@@ -67,9 +67,14 @@ class Slice:
     written: int = 0
     kept: int = 0
     reused: int = 0
-    dead: int = 0
+    dead_at: tuple[int, ...] = ()
     rate: float = 0.0
     note: str = ""
+
+    @property
+    def dead(self) -> int:
+        """How many documents the target refused."""
+        return len(self.dead_at)
 
     @property
     def finished(self) -> bool:
@@ -194,7 +199,13 @@ class Journal:
         return None
 
     def checkpoint(
-        self, lease: Lease, *, done: int, rate: float | None = None, **counts: int
+        self,
+        lease: Lease,
+        *,
+        done: int,
+        rate: float | None = None,
+        dead_at: Iterable[int] = (),
+        **counts: int,
     ) -> Lease:
         """Write down how far a slice is, and keep it for another while.
 
@@ -202,7 +213,8 @@ class Journal:
             lease: the slice as last written down.
             done: its last operation that the target has acknowledged, all before it included.
             rate: documents a second; the last known if not given.
-            counts: what to add to ``written``, ``kept``, ``reused`` and ``dead``.
+            dead_at: operations of documents that the target refused.
+            counts: what to add to ``written``, ``kept`` and ``reused``.
 
         Raises:
             LeaseLostError: another worker has taken it over.
@@ -212,6 +224,7 @@ class Journal:
         }
         if rate is not None:
             changes["rate"] = rate
+        changes["dead_at"] = tuple(sorted({*lease.slice.dead_at, *dead_at}))
         return self._kept(lease, done=done, **changes)
 
     def keep(self, lease: Lease, *, note: str = "") -> Lease:
@@ -245,7 +258,7 @@ class Journal:
             found = get_versioned(self._client, self._key(lease.slice))
             if found is None:
                 raise
-            present = Lease(Slice(**found[0]["slice"]), found[1])
+            present = Lease(_slice(found[0]), found[1])
             if present.slice.owner != lease.slice.owner:
                 raise
         if present.slice.done > lease.slice.done:
@@ -267,7 +280,7 @@ class Journal:
 
     def _read(self) -> list[tuple[Slice, Version]]:
         found = [
-            (Slice(**record["slice"]), version)
+            (_slice(record), version)
             for record, version in list_records(self._client, kind=self._kind)
         ]
         return sorted(found, key=lambda pair: (pair[0].shard, pair[0].after))
@@ -281,6 +294,11 @@ class Journal:
 
     def _record(self, one: Slice) -> dict[str, Any]:
         return {"kind": self._kind, "slice": asdict(one)}
+
+
+def _slice(record: dict[str, Any]) -> Slice:
+    values = record["slice"]
+    return Slice(**{**values, "dead_at": tuple(values["dead_at"])})
 
 
 def surely_ended(owner: str, *, asking: str) -> bool:

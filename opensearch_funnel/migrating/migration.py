@@ -65,11 +65,13 @@ class Migration:
         sparse_model: fills its sparse field; empty for none.
         dense_model: fills its dense field; empty for none.
         max_tokens: where longer texts are cut; 0 for each model's own limit.
+        dimension: numbers in a vector of the dense model; 0 without one.
         slots: ``_meta.funnel.slots`` of the target: what filled each slot, the kept ones too.
         kept_slots: slots of the source whose fields are taken over as they are.
         shards: how many the target has.
         phase: how far it is.
         paused: whether workers are to stop at their next page.
+        deleted: copies that were deleted because their document is gone from the source.
         cutover: what the cutover found and did; empty before. ``target_bounds`` is, by shard, the
             target's last operation that was the migration's and not a client's.
         log: what happened, in order, each with its time (UTC) and the event.
@@ -88,11 +90,13 @@ class Migration:
     sparse_model: str = ""
     dense_model: str = ""
     max_tokens: int = 0
+    dimension: int = 0
     kept_slots: tuple[str, ...] = ()
     shards: int = 1
     target_uuid: str = ""
     phase: Phase = "planned"
     paused: bool = False
+    deleted: int = 0
     cutover: dict[str, Any] = field(default_factory=dict)
     log: tuple[dict[str, Any], ...] = ()
     operator: str = ""
@@ -140,6 +144,26 @@ def origin_of(*, shard: int, seq_no: int) -> int:
     if not 0 <= shard < _MOST_SHARDS or not 0 <= seq_no < 2**_SHARD_BITS:
         raise InputError(f"shard {shard} with operation {seq_no} is beyond what can be counted")
     return (shard << _SHARD_BITS) | seq_no
+
+
+def seq_no_of(origin: int) -> int:
+    """Return the operation of its shard that a copy comes from.
+
+    Example:
+        >>> seq_no_of(origin_of(shard=2, seq_no=7))
+        7
+    """
+    return origin & ((1 << _SHARD_BITS) - 1)
+
+
+def shard_of(origin: int) -> int:
+    """Return the source's shard that a copy comes from.
+
+    Example:
+        >>> shard_of(origin_of(shard=2, seq_no=7))
+        2
+    """
+    return origin >> _SHARD_BITS
 
 
 def target_name(alias: str, *, now: datetime) -> str:

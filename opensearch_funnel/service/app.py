@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from opensearch_funnel.service.answers import Refused, json_answer, refusal
 from opensearch_funnel.service.deadline_header import DeadlineHeader
 from opensearch_funnel.service.embedding_routes import embedding_routes
+from opensearch_funnel.service.encode_routes import encode_routes
 from opensearch_funnel.service.gate import MOST_BYTES, Gate
 from opensearch_funnel.service.info_routes import info_routes
 from opensearch_funnel.service.metrics import Metrics
@@ -33,6 +34,8 @@ MOST_RANKINGS = 32
 """Fewer may wait: what waits long for the reranker misses its deadline anyway."""
 MOST_RERANKINGS = 32
 MOST_EMBEDDINGS = 64
+ENCODERS, MOST_ENCODINGS = 4, 128
+"""Fewer at once than each node of the engine sends: a document that is begun is done in time."""
 
 
 def create_app(  # noqa: PLR0913 - what the parts need from outside
@@ -66,15 +69,16 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
     """
     metrics, shelf = metrics or Metrics(), shelf or empty_shelf()
 
-    def pool(stage: str, *, places: int) -> StagePool:
+    def pool(stage: str, *, places: int, workers: int = WORKERS) -> StagePool:
         observe = metrics.stage(stage)
-        return StagePool(stage, workers=WORKERS, places=places, observe=observe)
+        return StagePool(stage, workers=workers, places=places, observe=observe)
 
     rewriting = pool("rewrite", places=MOST_REWRITES)
     ranking = pool("rank", places=MOST_RANKINGS)
     reranking = pool("rerank", places=MOST_RERANKINGS)
     embedding = pool("embed", places=MOST_EMBEDDINGS)
-    pools = (rewriting, ranking, reranking, embedding)
+    encoding = pool("encode", places=MOST_ENCODINGS, workers=ENCODERS)
+    pools = (rewriting, ranking, reranking, embedding, encoding)
     metrics.watch_queues(pools)
     metrics.watch_plans(plans.states)
     start = Start(plans, applied=preload, retry_s=retry_s)
@@ -104,6 +108,7 @@ def create_app(  # noqa: PLR0913 - what the parts need from outside
         status_routes(plans, start, engine_url=engine_url, metrics=metrics),
         info_routes(shelf, pools=pools, most_bytes=MOST_BYTES),
         pipeline_routes(plans, texts, rewriting=rewriting, ranking=ranking),
+        encode_routes(plans, encoding=encoding),
         rerank_routes(shelf, reranking=reranking),
         embedding_routes(shelf, embedding=embedding),
         model_routes(shelf),

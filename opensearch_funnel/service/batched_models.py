@@ -88,15 +88,21 @@ class BatchedReranker:
 
 
 class BatchedDense:
-    """A dense model that encodes queries and documents of several requests together."""
+    """A dense model that encodes the texts of several requests together.
+
+    Documents have batches of their own: a query does not wait in line behind those of a bulk.
+    """
 
     def __init__(self, encoder: DenseEncoder, *, observe: Observe | None = None) -> None:
         self._encoder = encoder
         self.name, self.fingerprint = encoder.name, encoder.fingerprint
-        self._batches = SharedBatches[Ids, Vector](
-            lambda rows: list(encoder.embed_batch(rows)),
-            token_budget=encoder.session.token_budget,
-            observe=observe,
+        self._queries, self._documents = (
+            SharedBatches[Ids, Vector](
+                lambda rows: list(encoder.embed_batch(rows)),
+                token_budget=encoder.session.token_budget,
+                observe=observe,
+            )
+            for _ in range(2)
         )
 
     @property
@@ -109,6 +115,10 @@ class BatchedDense:
         vector: Vector = self.embed([text], as_queries=True).vectors[0]
         return vector
 
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector a document, ``(documents, dimension)``, each of length 1."""
+        return self.embed(texts, as_queries=False).vectors
+
     def embed(self, texts: Sequence[str], *, as_queries: bool) -> Embedded:
         """Return the vectors of texts, in the order given.
 
@@ -119,18 +129,25 @@ class BatchedDense:
         encoder = self._encoder
         rows = encoder.query_rows(texts) if as_queries else encoder.document_rows(texts)
         lengths = [len(row) for row in rows]
-        vectors = self._batches.run(rows, lengths=lengths)
+        batches = self._queries if as_queries else self._documents
+        vectors = batches.run(rows, lengths=lengths)
         return Embedded(np.asarray(vectors).reshape(len(texts), self.dimension), sum(lengths))
 
 
 class BatchedSparse:
-    """A SPLADE model that encodes queries and documents of several requests together."""
+    """A SPLADE model that encodes the texts of several requests together.
+
+    Documents have batches of their own: a query does not wait in line behind those of a bulk.
+    """
 
     def __init__(self, encoder: SpladeEncoder, *, observe: Observe | None = None) -> None:
         self._encoder = encoder
         self.name, self.fingerprint = encoder.name, encoder.fingerprint
-        self._batches = SharedBatches[Ids, Weights](
-            encoder.weigh_batch, token_budget=encoder.session.token_budget, observe=observe
+        self._queries, self._documents = (
+            SharedBatches[Ids, Weights](
+                encoder.weigh_batch, token_budget=encoder.session.token_budget, observe=observe
+            )
+            for _ in range(2)
         )
         self._indices = {token: i for i, token in enumerate(encoder.vocabulary)}
 
@@ -143,6 +160,10 @@ class BatchedSparse:
         """Return the weight of each term that the query means; empty for an empty text."""
         return self.weigh([text], as_queries=True)[0]
 
+    def encode_documents(self, texts: Sequence[str]) -> list[Weights]:
+        """Return the weighted terms of each document, in the order given."""
+        return self.weigh(texts, as_queries=False)
+
     def weigh(self, texts: Sequence[str], *, as_queries: bool) -> list[Weights]:
         """Return the weighted terms of texts, in the order given, heaviest first.
 
@@ -152,7 +173,8 @@ class BatchedSparse:
         """
         encoder = self._encoder
         rows = encoder.query_rows(texts) if as_queries else encoder.document_rows(texts)
-        return self._batches.run(rows, lengths=[len(row) for row in rows])
+        batches = self._queries if as_queries else self._documents
+        return batches.run(rows, lengths=[len(row) for row in rows])
 
 
 def _size(ids: array[int]) -> int:

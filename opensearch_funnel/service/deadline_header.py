@@ -9,7 +9,7 @@ from opensearch_funnel.service.gate import Application, Message, Receive, Scope,
 from opensearch_funnel.service.plans import PLAN_ID, LoadedPlans
 from opensearch_funnel.service.supervisor.deadlines import DEADLINE_HEADER
 
-_STAGE = re.compile(rf"/v1/plans/(?P<plan_id>{PLAN_ID})/(?P<stage>rewrite|rank|embed)")
+_STAGE = re.compile(rf"/v1/plans/(?P<plan_id>{PLAN_ID})/(?P<stage>rewrite|rank|embed|encode)")
 
 
 class DeadlineHeader:
@@ -49,4 +49,6 @@ def stage_deadline_ms(deadlines: Deadlines, *, stage: str) -> int:
         >>> stage_deadline_ms(Deadlines(), stage="rank"), stage_deadline_ms(Deadlines(), stage="x")
         (700, 250)
     """
-    return deadlines.rank_ms if stage == "rank" else deadlines.rewrite_ms
+    return {"rank": deadlines.rank_ms, "encode": deadlines.encode_ms}.get(
+        stage, deadlines.rewrite_ms
+    )

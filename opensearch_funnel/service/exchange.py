@@ -49,6 +49,10 @@ class Counters(Protocol):
         """Count a stage that was left out of an answer."""
         ...
 
+    def unsampled(self) -> None:
+        """Count a search that the plan would upgrade, were it in its sample."""
+        ...
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -168,6 +172,16 @@ def note_degraded(cause: Cause, *, detail: str, stage: str | None = None) -> Non
     )
     if exchange.counters is not None:
         exchange.counters.degraded(stage=missing, reason=cause)
+
+
+def note_unsampled() -> None:
+    """Count that the current search passes as it came, because it is not in the plan's sample.
+
+    It is not degraded: nothing is missing in its answer.
+    """
+    counters = current_exchange().counters
+    if counters is not None:
+        counters.unsampled()
 
 
 def one_line(text: str) -> str:

@@ -48,6 +48,11 @@ class Metrics:
             ["stage", "reason"],
             registry=self.registry,
         )
+        self._unsampled = PrometheusCounter(
+            "funnel_unsampled",
+            "Searches that passed as they came, because they are not in their plan's sample.",
+            registry=self.registry,
+        )
         self._batches = Histogram(
             "funnel_batch_size",
             "Texts that went through a model together.",
@@ -72,6 +77,10 @@ class Metrics:
     def degraded(self, *, stage: str, reason: str) -> None:
         """Count a stage that was left out of an answer."""
         self._degraded.labels(stage, reason).inc()
+
+    def unsampled(self) -> None:
+        """Count a search that is not in its plan's sample."""
+        self._unsampled.inc()
 
     def stage(self, stage: str) -> Callable[[float], None]:
         """Return what hears how long a stage took, in seconds."""

@@ -73,7 +73,7 @@ def pipeline_routes(
     async def rewrite_request(plan_id: str, request: Request) -> Response:
         """Return the search to run in place of a client's."""
         enter("rewrite")
-        ready = _ready_plan(plans, plan_id)
+        ready = ready_plan(plans, plan_id)
         body = await _client_body(request)
         within = ready.plan.deadlines.rewrite_ms
         work = partial(
@@ -97,7 +97,7 @@ def pipeline_routes(
         if not all(isinstance(key, str) for key in keys):
             raise refused_for("invalid", "documents must be texts")
         try:
-            ready = _ready_plan(plans, plan_id)
+            ready = ready_plan(plans, plan_id)
             fetch = partial(texts.fetch, ready.plan)
             work = partial(rank, page, ready=ready, fetch_texts=fetch)
             scores = await run_stage(ranking, work, within_ms=ready.plan.deadlines.rank_ms)
@@ -115,7 +115,7 @@ def pipeline_routes(
     async def embed_texts(plan_id: str, request: Request) -> Response:
         """Return the vectors of query texts, as ``dense.native_neural`` plans ask for them."""
         enter("embed")
-        ready = _ready_plan(plans, plan_id)
+        ready = ready_plan(plans, plan_id)
         asked = field(await read_object(request), "input", list)
         if not 0 < len(asked) <= MOST_TEXTS or not all(isinstance(text, str) for text in asked):
             raise refused_for("invalid", f"input must be 1 to {MOST_TEXTS} texts")
@@ -132,7 +132,12 @@ def _check_plan_id(plan_id: str) -> None:
         raise refused_for("invalid", "this can be no plan's id")
 
 
-def _ready_plan(plans: LoadedPlans, plan_id: str) -> ReadyPlan:
+def ready_plan(plans: LoadedPlans, plan_id: str) -> ReadyPlan:
+    """Return a plan that can be run.
+
+    Raises:
+        Refused: it cannot, or not yet.
+    """
     _check_plan_id(plan_id)
     ready = plans.get(plan_id)
     if ready is None:

@@ -1,6 +1,6 @@
-"""The bodies of the routes that the search pipeline calls, for the OpenAPI schema alone.
+"""The bodies of the routes that the engine's pipelines call, for the OpenAPI schema alone.
 
-These routes are on the way of every search: their bodies are read by hand.
+These routes are on the way of every search and every write: their bodies are read by hand.
 """
 
 from __future__ import annotations
@@ -70,6 +70,26 @@ class EmbedAnswer(BaseModel):
     """The vectors, in the order of the texts."""
 
     data: list[EmbedResult]
+
+
+class EncodeBody(BaseModel):
+    """A document that is being written, as an ingest processor `ml_inference` sends `$`."""
+
+    doc: dict[str, Any] = Field(
+        description="All its fields, with the engine's `_id` (null where it is made later), "
+        "`_index` and `_version`."
+    )
+
+
+class EncodeAnswer(BaseModel):
+    """The fields of the document that change."""
+
+    funnel: str = Field(
+        description="JSON as text, in which no `{{` stands as itself: an object with the field "
+        "`funnel` (`id`, `model`, `hash`, `state`, and `sparse_<slot>` and `dense_<slot>` where "
+        "the document has text), or an empty one. Where the engine may merge it into another "
+        "document, `sparse_<slot>` is a list of one object, and without text there is none."
+    )
 
 
 class PipelineError(BaseModel):

@@ -13,6 +13,7 @@ from opensearch_funnel.core.plan import LegName
 from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
 from opensearch_funnel.engine.queries import Body, leg_queries
 from opensearch_funnel.engine.rewriting import upgraded_body
+from opensearch_funnel.service.exchange import note_unsampled
 from opensearch_funnel.service.plans import ReadyPlan
 
 # The connector of the search pipeline writes exactly this around the client's body.
@@ -68,6 +69,9 @@ def rewrite(
 ) -> str:
     """Return the body to run instead of a client's, as JSON: upgraded, or to the letter the same.
 
+    A search that is not in the plan's sample is counted, and passes like one that is no search of
+    a person: nothing is added to it that would show.
+
     Args:
         body: the client's request, normalised by the engine.
         ready: the plan and its models.
@@ -76,6 +80,9 @@ def rewrite(
     """
     plan = ready.plan
     search = read_text_search(body.content, plan=plan)
+    if search is not None and not plan.samples(search.text):
+        note_unsampled()
+        search = None
     if search is None:
         restored = unchanged(body.content)
         return body.text if restored is body.content else json.dumps(restored)

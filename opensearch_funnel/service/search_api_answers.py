@@ -8,7 +8,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.plan import LEGS
+from opensearch_funnel.core.plan import LEGS, FunnelPlan
 from opensearch_funnel.engine.allow_list import MARK
 from opensearch_funnel.engine.hits import degraded, leg_scores
 from opensearch_funnel.engine.searching import NO_PIPELINE
@@ -88,9 +88,20 @@ def ask(client: OpenSearch, request: SearchRequest, *, pipeline: str = NO_PIPELI
 
 
 def read_answer(
-    response: Mapping[str, Any], request: SearchRequest, *, system: SystemName
+    response: Mapping[str, Any],
+    request: SearchRequest,
+    *,
+    system: SystemName,
+    plan: FunnelPlan | None = None,
 ) -> Answer:
     """Read a response as the answer of a system.
+
+    Args:
+        response: the engine's.
+        request: what was asked.
+        system: which system answered.
+        plan: the one that the funnel runs; nothing is missing in the answer to a search that is
+            not in its sample.
 
     Example:
         >>> asked = SearchRequest(index="films", text="heat", start=10)
@@ -111,10 +122,11 @@ def read_answer(
         )
         for rank, hit in enumerate(response["hits"]["hits"], start=request.start + 1)
     ]
+    sampled = plan is None or plan.samples(request.text)
     return Answer(
         system=system,
         took_ms=int(response["took"]),
-        degraded=system == "funnel" and degraded(response),
+        degraded=system == "funnel" and sampled and degraded(response),
         upgraded=system == "funnel" and _upgraded(response),
         total=response["hits"].get("total") or {"value": len(hits), "relation": "gte"},
         hits=hits,

@@ -160,7 +160,7 @@ class AppliedSearches:
             )
         pipeline = index.pipeline if system == "funnel" else NO_PIPELINE
         response = ask(self._client, request, pipeline=pipeline)
-        answer = read_answer(response, request, system=system)
+        answer = read_answer(response, request, system=system, plan=self._plan(index.plan))
         if trace:
             answer = self._traced(answer, request=request, index=index)
         return Found(index=index, request=request, answer=answer)

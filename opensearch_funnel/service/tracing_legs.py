@@ -164,7 +164,10 @@ def sparse_terms_of(
     """
     weights = query.get("neural_sparse", {}).get(field, {}).get("query_tokens", {})
     outer, _, inner = field.partition(".")
-    return sparse_terms(weights, (source.get(outer) or {}).get(inner) or {})
+    stored = (source.get(outer) or {}).get(inner) or {}
+    # A document that was encoded before it had an id has its terms in a list.
+    parts = stored if isinstance(stored, list) else [stored]
+    return sparse_terms(weights, {token: w for part in parts for token, w in part.items()})
 
 
 def _key(hit: Mapping[str, Any]) -> Key:

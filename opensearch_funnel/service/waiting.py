@@ -20,6 +20,11 @@ class Asker:
     has_left: bool = field(default=False)
 
     @property
+    def left_s(self) -> float:
+        """Seconds until the deadline; below zero behind it."""
+        return self.deadline - time.monotonic()
+
+    @property
     def waits(self) -> bool:
         """Whether an answer that is made now is still read."""
         return not self.has_left and time.monotonic() < self.deadline

@@ -101,8 +101,11 @@ def left(client: OpenSearch) -> dict[str, Any]:
         "state": documents(client),
         "settings": client.cluster.get_settings(params={"flat_settings": "true"}),
         "pipelines": pipelines(client),
+        "ingest": none_of_that(client, "GET", "/_ingest/pipeline"),
         "defaults": client.indices.get_settings(
-            index="_all", name=DEFAULT, params={"expand_wildcards": "all", "flat_settings": "true"}
+            index="_all",
+            name="index.*default_pipeline",
+            params={"expand_wildcards": "all", "flat_settings": "true"},
         ),
     }
     for kind in ("models", "connectors", "model_groups"):

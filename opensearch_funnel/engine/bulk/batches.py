@@ -1,31 +1,12 @@
-"""Documents into bulk request bodies of a bounded size."""
+"""Lines into bulk requests of a bounded size."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
 
-import orjson
-
-_WRITE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-_BAD_REQUEST = 400
-
-
-class Indexable(Protocol):
-    """Anything with an id and fields."""
-
-    @property
-    def doc_id(self) -> str:
-        """The ``_id`` it is written under."""
-        ...
-
-    @property
-    def source(self) -> Mapping[str, Any]:
-        """Its fields: what JSON can say, and numpy arrays."""
-        ...
+from opensearch_funnel.engine.bulk.lines import Line, line_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,64 +32,15 @@ class BulkLimits:
     """Seconds; see above."""
     longest_pause: float = 10.0
     """Seconds; see above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One document as the bulk API reads it: the action, and the document, each on a line."""
-
-    doc_id: str
-    payload: bytes
-
-    @property
-    def body(self) -> Any:
-        """The document, read back from what is sent."""
-        return orjson.loads(self.payload.split(b"\n", 2)[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A document that will not be written, and why."""
-
-    doc_id: str
-    body: Any
-    status: int
-    reason: str
+    wait_for_blocks: float = 0.0
+    """Seconds to wait for a block to go that the cluster set as a disk was full, and lifts when
+    there is room again. It counts neither as tries nor as their seconds. 0 treats it as any
+    refusal of a busy cluster."""
 
 
 Batch = tuple[Line, ...]
 
-
-def line_of(document: Indexable) -> Line | Refused:
-    r"""Write one document for the bulk API; one that JSON cannot say is refused here.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> line_of(SimpleNamespace(doc_id="7", source={"t": "Heat"})).payload
-        b'{"index":{"_id":"7"}}\n{"t":"Heat"}\n'
-    """
-    try:
-        action = orjson.dumps({"index": {"_id": document.doc_id}}, option=_WRITE)
-        return Line(document.doc_id, action + orjson.dumps(document.source, option=_WRITE))
-    except orjson.JSONEncodeError as error:
-        plain = json.loads(json.dumps(dict(document.source), default=repr, skipkeys=True))
-        return Refused(
-            _readable(document.doc_id),
-            _readable(plain),
-            _BAD_REQUEST,
-            f"cannot be written as JSON: {error}",
-        )
-
-
-def _readable(value: Any) -> Any:
-    """Replace what UTF-8 cannot say (half of a surrogate pair) all through a JSON value."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, list):
-        return [_readable(part) for part in value]
-    if isinstance(value, dict):
-        return {_readable(name): _readable(part) for name, part in value.items()}
-    return value
+__all__ = ["Batch", "BulkLimits", "Line", "Pace", "batches", "line_of"]
 
 
 class Pace:

@@ -6,19 +6,19 @@ import gzip
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import orjson
 
 from opensearch_funnel.core.errors import EngineError, InputError
-from opensearch_funnel.engine.bulk.batches import Refused
+from opensearch_funnel.engine.bulk.lines import Refused
 
 
 class DeadLetters:
     """Write refused documents as they come; no file is made where there are none.
 
-    A line is ``{"_id", "status", "reason", "body"}``. A file that exists is added to. Only its
-    owner may read it: it holds documents.
+    A line is ``{"_id", "status", "reason", "body"}``, with ``"routing"`` where the document has
+    one. A file that exists is added to. Only its owner may read it: it holds documents.
 
     Args:
         path: where to write; without one the first refused document is an error.
@@ -57,15 +57,7 @@ class DeadLetters:
                 raise EngineError(
                     f"document {letter.doc_id!r} was refused: {letter.reason}", status=letter.status
                 )
-            line = orjson.dumps(
-                {
-                    "_id": letter.doc_id,
-                    "status": letter.status,
-                    "reason": letter.reason,
-                    "body": letter.body,
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
+            line = _written(letter)
             try:
                 self._write(line, path=self._path)
             except OSError as error:
@@ -84,3 +76,11 @@ class DeadLetters:
         self._file.write(line)
         # A killed load leaves a file that can be read up to here.
         self._file.flush()
+
+
+def _written(letter: Refused) -> bytes:
+    line: dict[str, Any] = {"_id": letter.doc_id, "status": letter.status, "reason": letter.reason}
+    if letter.routing is not None:
+        line["routing"] = letter.routing
+    line["body"] = orjson.Fragment(letter.text) if letter.text else letter.body
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -26,7 +26,7 @@ _SWEEP_S = 1.0
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 # The engine passes no header on to the second call of a search: its id is in the rank context.
 _ID_IN_BODY = re.compile(rb'"request"\s*:\s*"([A-Za-z0-9._:-]{1,64})"')
-_STAGE = re.compile(rb"/v1/plans/[^/]+/(rewrite|rank|embed)")
+_STAGE = re.compile(rb"/v1/plans/[^/]+/(rewrite|rank|embed|encode)")
 _ID_BYTES = 8
 _REFUSED = frozenset({401, 403})
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 
 from opensearch_funnel.encoders.cross_encoder import CrossEncoder
+from opensearch_funnel.encoders.dense import DenseEncoder, Vectors
 from opensearch_funnel.encoders.opening import open_cross_encoder, open_dense, open_splade
+from opensearch_funnel.encoders.splade import SpladeEncoder, Weights
 from opensearch_funnel.encoders.tokens import Ids, TextTokenizer
 from opensearch_funnel.service.batched_models import BatchedDense, BatchedReranker, BatchedSparse
 
@@ -108,3 +111,56 @@ def test_queries_and_documents_get_the_encoders_own_terms(
         assert made == pytest.approx(wanted, abs=1e-5)
     assert sparse.encode_query("fish") == pytest.approx(encoder.encode_query("fish"), abs=1e-5)
     assert sparse.indices["hotel"] == encoder.vocabulary.index("hotel")
+
+
+LONG = 30
+
+
+class SlowSparse(SpladeEncoder):
+    """Does not come back from a batch of long texts until it is let."""
+
+    def weigh_batch(self, rows: Sequence[Ids]) -> list[Weights]:
+        if max(map(len, rows)) > LONG:
+            BEGUN.set()
+            assert GO.wait(60)
+        return super().weigh_batch(rows)
+
+
+class SlowDense(DenseEncoder):
+    """The same, for vectors."""
+
+    def embed_batch(self, rows: Sequence[Ids]) -> Vectors:
+        if max(map(len, rows)) > LONG:
+            BEGUN.set()
+            assert GO.wait(60)
+        return super().embed_batch(rows)
+
+
+BEGUN, GO = Event(), Event()
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_a_query_does_not_wait_for_the_documents_of_a_bulk(
+    tiny_model: Path, make_manifest: Any, kind: str
+) -> None:
+    model: BatchedSparse | BatchedDense
+    if kind == "sparse":
+        sparse = open_splade(make_manifest(tiny_model))
+        model = BatchedSparse(
+            SlowSparse(**{f.name: getattr(sparse, f.name) for f in fields(sparse)})
+        )
+    else:
+        dense = open_dense(make_manifest(tiny_model, kind="dense", pooling="mean"))
+        model = BatchedDense(SlowDense(**{f.name: getattr(dense, f.name) for f in fields(dense)}))
+    BEGUN.clear()
+    GO.clear()
+    with ThreadPoolExecutor(1) as threads:
+        documents = threads.submit(model.encode_documents, ["the sea . the fish " * 40])
+        try:
+            assert BEGUN.wait(60)
+            assert len(model.encode_query("fish")) > 0
+            assert not documents.done()
+        finally:
+            GO.set()
+        made: Any = documents.result()
+        assert len(made) == 1

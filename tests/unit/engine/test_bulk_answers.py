@@ -10,7 +10,15 @@ import pytest
 
 from opensearch_funnel.core.errors import EngineDeniedError, EngineError, EngineUnreachableError
 from opensearch_funnel.engine.bulk.answers import Fate, fate, verdict
-from opensearch_funnel.engine.bulk.batches import BulkLimits, Line, Pace, Refused, batches, line_of
+from opensearch_funnel.engine.bulk.batches import BulkLimits, Pace, batches
+from opensearch_funnel.engine.bulk.lines import (
+    Line,
+    Refused,
+    delete_line,
+    line_of,
+    line_of_bytes,
+    refused,
+)
 
 
 def _batch(*ids: str) -> tuple[Line, ...]:
@@ -58,12 +66,69 @@ def test_an_answer_about_other_documents_is_not_believed(answer: Any) -> None:
     assert fate(caught.value) is Fate.AGAIN
 
 
-def test_an_index_that_is_gone_stops_the_load() -> None:
-    answer = _answer(a=404)
-    answer["items"][0]["index"]["error"]["type"] = "index_not_found_exception"
-    with pytest.raises(EngineError, match="takes no documents") as caught:
-        verdict(_batch("a"), answer)
-    assert fate(caught.value) is Fate.STOP
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (404, "index_not_found_exception"),
+        (403, "cluster_block_exception"),
+        (400, "index_closed_exception"),
+        (403, "security_exception"),
+    ],
+)
+def test_what_every_document_would_meet_stops_the_load(status: int, kind: str) -> None:
+    answer = _answer(a=201, b=status)
+    answer["items"][1]["index"]["error"]["type"] = kind
+    result = verdict(_batch("a", "b"), answer)
+    assert (result.indexed, result.dead, result.again) == (1, (), ())
+    assert result.stop is not None
+    assert (result.stop.status, result.stop.kind) == (status, kind)
+    assert "why (deep)" in str(result.stop)
+    assert fate(result.stop) is Fate.STOP
+    assert isinstance(result.stop, EngineDeniedError) == (kind == "security_exception")
+
+
+FULL = "index [i] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark];"
+READ_ONLY = "blocked by: [FORBIDDEN/13/cluster read-only / allow delete (api)];"
+
+
+@pytest.mark.parametrize(("status", "reason"), [(429, FULL), (403, FULL), (403, READ_ONLY)])
+def test_a_full_disk_is_waited_for_only_where_that_is_asked_for(status: int, reason: str) -> None:
+    answer = _answer(a=status)
+    answer["items"][0]["index"]["error"] = {"type": "cluster_block_exception", "reason": reason}
+    batch = _batch("a")
+    waiting = verdict(batch, answer, wait_for_blocks=True)
+    assert (waiting.again, waiting.blocked, waiting.stop) == (batch, True, None)
+    otherwise = verdict(batch, answer)
+    assert (otherwise.again == batch) == (status == 429)
+    assert (otherwise.stop is not None) == (status == 403)
+    whole = EngineError(f"OpenSearch refused: {reason}", status=403, kind="cluster_block_exception")
+    assert fate(whole) is Fate.STOP
+    assert fate(whole, wait_for_blocks=True) is Fate.AGAIN
+
+
+def test_a_conflict_is_settled_where_that_is_asked_for() -> None:
+    answer = _answer(a=409, b=201)
+    kept = verdict(_batch("a", "b"), answer, keep_conflicts=True)
+    assert (kept.indexed, kept.kept, kept.dead) == (1, 1, ())
+    dead = verdict(_batch("a", "b"), answer)
+    assert (dead.indexed, dead.kept, len(dead.dead)) == (1, 0, 1)
+
+
+def test_a_delete_of_nothing_is_settled_and_a_refused_one_stops_the_load() -> None:
+    batch = (delete_line("a"), delete_line("b"))
+    first, second = {"_id": "a", "status": 200}, {"_id": "b", "status": 404}
+    result = verdict(batch, {"items": [{"delete": first}, {"delete": second}]})
+    assert (result.indexed, result.stop) == (2, None)
+    error = {"type": "kind", "reason": "why"}
+    refusal = {"_id": "b", "status": 404, "error": error}
+    result = verdict(batch, {"items": [{"delete": first}, {"delete": refusal}]})
+    assert result.indexed == 1
+    assert str(result.stop) == "document 'b' could not be deleted: kind: why"
+
+
+def test_a_missing_document_is_an_error_for_what_is_no_delete() -> None:
+    answer = {"items": [{"index": {"_id": "a", "status": 404}}]}
+    assert [one.status for one in verdict(_batch("a"), answer).dead] == [404]
 
 
 def test_a_failed_request_has_one_fate() -> None:
@@ -86,6 +151,68 @@ def test_a_line_holds_action_and_document() -> None:
     assert line.payload.count(b"\n") == 2
     assert line.payload.startswith(b'{"index":{"_id":"a\\"\\n"}}\n')
     assert line.body == {"v": [0.1, -2.0], "t": "é\n"}
+
+
+def test_a_line_of_bytes_holds_them_as_they_are() -> None:
+    source = b'{"price": 1.50, "big": 123456789012345678901, "cut": "\\ud83d"}'
+    line = line_of_bytes("7", source, routing="a", external_version=3)
+    action = b'{"index":{"_id":"7","routing":"a","version":3,"version_type":"external"}}'
+    assert line.payload == action + b"\n" + source + b"\n"
+    assert line.text == source
+    line = line_of_bytes("7", source, if_seq_no=0, if_primary_term=1)
+    assert line.payload.startswith(b'{"index":{"_id":"7","if_seq_no":0,"if_primary_term":1}}\n')
+
+
+@pytest.mark.parametrize(
+    ("source", "sent"),
+    [
+        (b'{\n  "a": 1,\r\n  "b": "\\n"\n}', b'{   "a": 1,    "b": "\\n" }'),
+        (b'{"a": 1 // "b": 2,\n}', b'{"a": 1   }'),
+        (b'{"a": 1 /* one\ntwo */}', b'{"a": 1  }'),
+        (b'{"a": "http://x", /* kept */ "b": 1}', b'{"a": "http://x", /* kept */ "b": 1}'),
+    ],
+)
+def test_a_document_on_several_lines_is_sent_on_one(source: bytes, sent: bytes) -> None:
+    line = line_of_bytes("7", source)
+    assert line.payload == b'{"index":{"_id":"7"}}\n' + sent + b"\n"
+
+
+def test_a_delete_names_its_version_or_the_operation_it_undoes() -> None:
+    assert delete_line("7", if_seq_no=4, if_primary_term=2).payload == (
+        b'{"delete":{"_id":"7","if_seq_no":4,"if_primary_term":2}}\n'
+    )
+    conditions: tuple[dict[str, Any], ...] = (
+        {"if_seq_no": 1},
+        {"if_primary_term": 1},
+        {"external_version": 1, "if_seq_no": 1, "if_primary_term": 1},
+    )
+    for condition in conditions:
+        with pytest.raises(ValueError, match=r"together|not both"):
+            delete_line("7", **condition)
+        with pytest.raises(ValueError, match=r"together|not both"):
+            line_of_bytes("7", b"{}", **condition)
+
+
+def test_a_document_with_a_routing_is_sent_there() -> None:
+    line = line_of(SimpleNamespace(doc_id="7", source={}, routing="a"))
+    assert isinstance(line, Line)
+    assert line.payload == b'{"index":{"_id":"7","routing":"a"}}\n{}\n'
+    assert refused(line, status=400, reason="no").routing == "a"
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "text"),
+    [
+        (b'{"t": "cut \\ud83d"}', {"t": "cut \ufffd"}, b'{"t": "cut \\ufffd"}'),
+        (b'{"t": 1.50 /* one */}', {"t": 1.5}, b'{"t": 1.50  }'),
+        (b'{"t": 1e400}', '{"t": 1e400}', b""),
+    ],
+)
+def test_what_parsers_refuse_is_readable_in_a_dead_letter(
+    source: bytes, body: Any, text: bytes
+) -> None:
+    letter = refused(line_of_bytes("7", source), status=400, reason="no")
+    assert (letter.body, letter.text) == (body, text)
 
 
 def test_batches_keep_order_and_limits() -> None:

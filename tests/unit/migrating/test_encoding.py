@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.text import text_hash
 from opensearch_funnel.documents.document import Document
-from opensearch_funnel.engine.bulk.batches import Line, line_of
-from opensearch_funnel.migrating.encoding import funnel_fields, slot_of
+from opensearch_funnel.engine.bulk.lines import Line, line_of
+from opensearch_funnel.migrating.encoding import SlotEncoder, funnel_fields
 
-FIELDS = ["title", "text"]
+FIELDS = ("title", "text")
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,12 @@ class Lengths:
         return np.asarray([[len(text), 1.0] for text in texts], dtype=np.float32)
 
 
+def _encoder(name: str = "a") -> SlotEncoder:
+    return SlotEncoder(fields=FIELDS, sparse=CountedWords(), dense=Lengths(), name=name)
+
+
 def _encoded(*documents: Document, chunk: int = 2, slot: str = "a") -> list[Document]:
-    return list(
-        funnel_fields(
-            documents,
-            fields=FIELDS,
-            sparse=CountedWords(),
-            dense=Lengths(),
-            chunk=chunk,
-            slot=slot,
-        )
-    )
+    return list(funnel_fields(documents, encoder=_encoder(slot), chunk=chunk))
 
 
 def test_a_document_gets_every_field_of_the_contract() -> None:
@@ -100,7 +95,8 @@ def test_chunks_change_nothing(chunk: int) -> None:
 def test_documents_are_encoded_a_chunk_at_a_time() -> None:
     sparse = CountedWords()
     documents = (Document(str(n), {"text": "x"}) for n in range(5))
-    stream = funnel_fields(documents, fields=FIELDS, sparse=sparse, dense=Lengths(), chunk=2)
+    encoder = SlotEncoder(fields=FIELDS, sparse=sparse, dense=Lengths())
+    stream = funnel_fields(documents, encoder=encoder, chunk=2)
     next(stream)
     assert sparse.calls == [2]
     assert len(list(stream)) == 4
@@ -121,9 +117,23 @@ def test_a_field_of_the_users_is_not_written_over() -> None:
 
 
 def test_the_slot_names_the_models() -> None:
-    slot = slot_of(sparse=CountedWords(), dense=Lengths(), name="b")
+    slot = _encoder("b").slot
     assert (slot.name, slot.dimension, slot.space_type) == ("b", 2, "innerproduct")
     assert slot.meta == {
         "sparse": {"model": "words", "fingerprint": "f1"},
         "dense": {"model": "lengths", "fingerprint": "f2"},
     }
+
+
+def test_a_slot_may_have_one_leg_alone() -> None:
+    encoder = SlotEncoder(fields=FIELDS, sparse=CountedWords(), name="c")
+    assert encoder.models == ["f1"]
+    assert encoder.encode(["a", ""])[0].keys() == {"sparse_c"}
+    assert encoder.slot.meta.keys() == {"sparse"}
+    fields = encoder.slot.mapping["properties"]["funnel"]["properties"]
+    assert fields.keys() == {"id", "origin", "model", "hash", "state", "sparse_c"}
+
+
+def test_a_slot_without_a_leg_is_refused() -> None:
+    with pytest.raises(InputError, match="a sparse or a dense model"):
+        SlotEncoder(fields=FIELDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,13 +19,15 @@ from opensearch_funnel.testing import WordVector, WordWeights
 PLAN = FunnelPlan.from_dict({"alias": "films", "searched_fields": ["title", "text"]})
 READY = ReadyPlan(PLAN, PlanModels(sparse=WordWeights(), dense=WordVector()))
 BIG = 2**70 + 1
+AGGREGATED = {"years": {"terms": {"field": "year"}}}
 LISTED = {2: ["a", "b", "c"]}
 """The fused list of the only page that is asked for here: the one from 2."""
 
 
-def answer(source: str) -> str:
+def answer(source: str, *, plan: FunnelPlan = PLAN) -> str:
     body = read_client_body(f'{{"source": {source}}}'.encode())
-    return rewrite(body, ready=READY, fetch_fused=lambda search, _legs, _post: LISTED[search.start])
+    ready = replace(READY, plan=plan)
+    return rewrite(body, ready=ready, fetch_fused=lambda search, _legs, _post: LISTED[search.start])
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,23 @@ def test_a_rerank_context_of_the_client_is_wrapped_again_and_keeps_its_digits() 
 def test_what_is_no_request_of_the_pipeline_is_refused(request_body: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         read_client_body(request_body)
+
+
+def test_a_search_outside_of_the_sample_is_the_same_to_the_letter_on_every_page() -> None:
+    plan = replace(PLAN, sample=0.3)
+    texts = [f"fox {number}" for number in range(60)]
+    arms = {}
+    for text in texts:
+        query = {"match": {"text": {"query": text}}}
+        pages = [
+            {"query": query},
+            {"query": query, "from": 2, "size": 1},
+            {"query": query, "track_total_hits": True, "aggregations": AGGREGATED},
+            {"query": {"bool": {"must": [query], "filter": [{"term": {"year": 1995}}]}}},
+        ]
+        sources = [json.dumps(page) for page in pages]
+        upgraded = {answer(source, plan=plan) != source for source in sources}
+        assert len(upgraded) == 1, text
+        arms[text] = upgraded.pop()
+    assert arms == {text: plan.samples(text) for text in texts}
+    assert set(arms.values()) == {True, False}

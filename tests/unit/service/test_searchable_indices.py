@@ -16,6 +16,8 @@ from opensearch_funnel.engine.client import connect
 from opensearch_funnel.service.search_api_applied import AppliedSearches, UnknownIndexError
 from opensearch_funnel.settings import Settings
 
+_VERSION = {"_seq_no": 0, "_primary_term": 1}
+
 
 class StateOfCluster:
     """The state index of a cluster, and what was asked of anything else."""
@@ -41,11 +43,12 @@ class StateOfCluster:
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         if path.startswith("/.funnel-state-1/_search"):
-            hits = [{"_source": {"pipeline": pipeline}} for pipeline in self.pipelines]
+            sources = [{"pipeline": pipeline} for pipeline in self.pipelines]
+            hits = [{"_source": source, **_VERSION} for source in sources]
             return 200, {"hits": {"hits": hits}}
         if path.startswith("/.funnel-state-1/_doc/plan%3A"):
             plan = self.plans[path.partition("%3A")[2]]
-            return 200, {"_source": {"plan": plan}}
+            return 200, {"_source": {"plan": plan}, **_VERSION}
         self.searched.append(path)
         return 200, {"took": 1, "hits": {"total": {"value": 0, "relation": "eq"}, "hits": []}}
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensearch_funnel.encoders.stored_weights import stored_weights
+from opensearch_funnel.service.tracing_legs import sparse_terms_of
 from opensearch_funnel.service.tracing_terms import kept_weight, lexical_terms, sparse_terms
 
 
@@ -93,3 +94,12 @@ def test_kept_weights_are_cut_never_up_and_by_less_than_the_last_bit(value: floa
 def test_weights_that_were_rounded_before_are_kept_as_they_are(value: float) -> None:
     for rounded in stored_weights({"token": value}).values():
         assert kept_weight(rounded) == rounded
+
+
+@pytest.mark.parametrize("stored", [{"fox": 1.5, "dog": 2.0}, [{"fox": 1.5, "dog": 2.0}]])
+def test_terms_are_read_in_both_forms_that_a_document_keeps_them_in(stored: Any) -> None:
+    query = {"neural_sparse": {"funnel.sparse_a": {"query_tokens": {"fox": 2.0, "red": 1.0}}}}
+    source = {"funnel": {"sparse_a": stored}}
+    [term] = sparse_terms_of(query, source, field="funnel.sparse_a")
+    assert term.term == "fox"
+    assert sparse_terms_of(query, {}, field="funnel.sparse_a") == ()

@@ -1,0 +1,250 @@
+"""The roles of ``docs/roles.yml`` are enough for what they are for, and hold nothing more.
+
+Behind a proxy that refuses what a role does not name, in front of the real node.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+
+from opensearch_funnel.cli.main import main
+from opensearch_funnel.engine import state
+from opensearch_funnel.engine.client import connect
+from opensearch_funnel.engine.hits import degraded
+from opensearch_funnel.settings import Settings
+from tests.engine.rights_proxy import PREDICT, Guarded, guarded
+from tests.engine.rights_roles import Role, role
+from tests.engine.ward import (
+    PLAN_FILE,
+    applied,
+    bad,
+    fill,
+    kept_cluster_settings,
+    plan_of,
+    stand_in,
+)
+
+pytestmark = pytest.mark.engine
+
+FOX = {"query": {"match": {"text": "red fox"}}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where a user sits who runs commands against a cluster."""
+
+    client: OpenSearch
+    """Of somebody who may do everything."""
+    node_url: str
+    index: str
+    monkeypatch: pytest.MonkeyPatch
+
+    def role(self, name: str) -> Role:
+        return role(name, index=self.index)
+
+    @contextmanager
+    def used_by(self, user: Role) -> Iterator[Guarded]:
+        """Let the commands call the cluster as a user of one role."""
+        with guarded(self.node_url, user=user) as seen, self.monkeypatch.context() as patch:
+            patch.setenv("FUNNEL_URL", seen.url)
+            yield seen
+
+    def run(self, *arguments: str) -> tuple[int, Any]:
+        """Run a command; return its exit status and what it printed."""
+        with redirect_stdout(StringIO()) as printed:
+            code = main([*arguments, "--output", "json"])
+        return code, json.loads(printed.getvalue() or "null")
+
+
+@pytest.fixture
+def desk(
+    client: OpenSearch,
+    node_url: str,
+    index_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Desk]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FUNNEL_HOME", str(tmp_path / "home"))
+    (tmp_path / "funnel.toml").write_text(PLAN_FILE, encoding="utf-8")
+    fill(client, index_name)
+    with kept_cluster_settings(client):
+        yield Desk(client=client, node_url=node_url, index=index_name, monkeypatch=monkeypatch)
+
+
+@pytest.fixture
+def service_url(desk: Desk) -> Iterator[str]:
+    """A service whose user has the service's role, and that belongs to the cluster behind."""
+    with (
+        guarded(desk.node_url, user=desk.role("funnel_service")) as seen,
+        stand_in(connect(Settings(url=seen.url)), engine_url=desk.node_url) as url,
+    ):
+        desk.monkeypatch.setenv("FUNNEL_SERVICE_URL", url)
+        yield url
+        assert seen.refused == [], "the service needs what its role does not name"
+
+
+@pytest.fixture
+def _pipeline(desk: Desk, service_url: str) -> Iterator[None]:
+    """The index's default pipeline with a reranker, applied by somebody who may do everything."""
+    rerank = {"enabled": True, "reason": "on: as asked for"}
+    plan = plan_of(desk.client, desk.index, rerank=rerank)
+    with applied(desk.client, plan, service_url=service_url, default=True, ingest=True):
+        yield
+
+
+@contextmanager
+def traced(client: OpenSearch) -> Iterator[set[str]]:
+    """Collect the actions that the node registers meanwhile: those that a user has to have."""
+    level = {"logger.org.opensearch.tasks.TaskManager": "TRACE"}
+    found: set[str] = set()
+    log = _log(client)
+    client.cluster.put_settings(body={"transient": level})
+    start = log.stat().st_size
+    try:
+        yield found
+    finally:
+        # An action is logged when it starts, so those of calls that were answered are there.
+        text = _after(log, start)
+        client.cluster.put_settings(body={"transient": dict.fromkeys(level)})
+    for line in text.splitlines():
+        registered = re.search(r"register \d+ \[transport\] \[(\S+)\] \[(.*)", line)
+        if registered and not _is_of_the_nodes(registered[1], registered[2]):
+            found.add(registered[1])
+
+
+def _log(client: OpenSearch) -> Path:
+    found = client.transport.perform_request("GET", "/_nodes/_local/settings")
+    (node,) = found["nodes"].values()
+    path = Path(node["settings"]["path"]["logs"]) / f"{found['cluster_name']}.log"
+    if not path.is_file():
+        pytest.skip("the node's log is on another machine")
+    return path
+
+
+def _after(log: Path, start: int) -> str:
+    with log.open("rb") as stream:
+        # A log that is shorter than it was has begun anew.
+        stream.seek(start if log.stat().st_size >= start else 0)
+        return stream.read().decode(errors="replace")
+
+
+def _is_of_the_nodes(action: str, description: str) -> bool:
+    """Say whether an action is one that nodes and plugins do by themselves, for nobody."""
+    internal = ("internal:", "cluster:admin/opensearch/mlinternal", "indices:admin/seq_no")
+    return (
+        action.startswith((*internal, "retention_lease"))
+        or ".plugins-ml-" in description
+        # How a plugin changes its own index, and asks itself; the description does not say whose.
+        or action in {"indices:data/write/update", "indices:data/write/bulk"}
+        or action in {"cluster:monitor/nodes/info", "cluster:monitor/state"}
+    )
+
+
+@pytest.mark.usefixtures("service_url")
+def test_applying_needs_no_more_and_no_less_than_its_role(desk: Desk) -> None:
+    user = desk.role("funnel_apply")
+    apply = ["pipeline", "apply", "--index", desk.index, "--default", "--ingest"]
+    with desk.used_by(user) as seen, traced(desk.client) as registered:
+        codes = [
+            desk.run(*apply, "--rerank", "off")[0],
+            desk.run(*apply, "--rerank", "on")[0],
+            desk.run("pipeline", "remove", "--index", desk.index)[0],
+        ]
+    assert codes == [0, 0, 0]
+    assert state.load_pipeline(desk.client, f"funnel-{desk.index}") is None
+    assert seen.refused == []
+    assert registered <= seen.used, "a call takes more than the table says"
+    # The state index is made by the first apply in a cluster only.
+    assert user.rights - seen.used - {"indices:admin/create"} == set()
+
+
+@pytest.mark.usefixtures("_pipeline")
+def test_the_doctor_needs_no_more_and_no_less_than_its_role(desk: Desk) -> None:
+    user = desk.role("funnel_doctor")
+    with desk.used_by(user) as seen, traced(desk.client) as registered:
+        code, report = desk.run("doctor", "--index", desk.index)
+        others = [
+            desk.run("search", "red fox", "--index", desk.index)[0],
+            desk.run("pipeline", "show")[0],
+        ]
+    assert seen.refused == []
+    assert bad(report["findings"]) == {}
+    assert report["counts"]["skipped"] == 0
+    assert [code, *others] == [0, 0, 0]
+    assert registered <= seen.used
+    assert user.rights - seen.used == set()
+
+
+@pytest.mark.usefixtures("_pipeline")
+def test_each_right_that_is_missing_is_named_with_what_grants_it(desk: Desk) -> None:
+    whole = desk.role("funnel_doctor")
+    for right in sorted(whole.rights):
+        with desk.used_by(whole.without(right)) as seen:
+            _, report = desk.run("doctor", "--index", desk.index)
+        assert seen.refused, right
+        told = [
+            one
+            for one in report["findings"]
+            if right in one["finding"] and f'"{right}"' in one["fix"]
+        ]
+        assert told, right
+        # Nothing is called broken because it may not be seen; but who may not call models gets
+        # plain answers, and nothing else says so.
+        wrong = {"rights.predict"} if right == PREDICT else set()
+        assert set(bad(report["findings"])) == wrong, right
+
+
+@pytest.mark.usefixtures("_pipeline")
+def test_who_searches_needs_the_right_to_call_models(desk: Desk) -> None:
+    user = desk.role("funnel_search")
+    with guarded(desk.node_url, user=user) as seen, traced(desk.client) as registered:
+        answer = connect(Settings(url=seen.url)).search(index=desk.index, body=FOX)
+    assert not degraded(answer)
+    assert answer["hits"]["max_score"] > 1000, "reranked"
+    assert seen.refused == []
+    assert registered == user.rights, "the engine itself takes the right while it searches"
+    with guarded(desk.node_url, user=user.without(PREDICT)) as seen:
+        plain = connect(Settings(url=seen.url)).search(index=desk.index, body=FOX)
+    assert degraded(plain)
+
+
+@pytest.mark.usefixtures("_pipeline")
+def test_who_writes_needs_the_right_to_call_models(desk: Desk) -> None:
+    user = desk.role("funnel_write")
+    lines: list[Any] = [{"index": {"_id": "n"}}, {"text": "a new fox"}]
+    lines += [
+        {"update": {"_id": "d0"}},
+        {"doc": {"text": "the old fox"}},
+        {"delete": {"_id": "d2"}},
+    ]
+    with traced(desk.client) as registered:
+        done = desk.client.bulk(body=lines, index=desk.index, params={"refresh": "true"})
+    assert not done["errors"]
+    assert PREDICT in registered
+    assert registered <= user.rights
+    stored = desk.client.get(index=desk.index, id="n")["_source"]["funnel"]
+    assert stored["state"] == "ready"
+
+
+@pytest.mark.usefixtures("_pipeline")
+def test_an_ordinary_user_gets_a_report_of_what_may_be_seen(desk: Desk) -> None:
+    with desk.used_by(desk.role("funnel_search")):
+        code, report = desk.run("doctor", "--index", desk.index)
+    assert code == 0
+    assert bad(report["findings"]) == {}
+    by_name = {one["check"]: one for one in report["findings"]}
+    skipped = {name for name, one in by_name.items() if one["level"] == "skipped"}
+    assert {"cluster.version", "cluster.plugins", "state.record", "index.found"} <= skipped
+    assert by_name["install.runtime"]["level"] == "ok"
+    assert "funnel_search may not cluster:monitor/main" in by_name["cluster.version"]["finding"]

@@ -1,0 +1,275 @@
+"""What the doctor says of pipelines, plans, indices and documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from opensearch_funnel.build.doctor.indices import Coverage
+from opensearch_funnel.build.doctor.pipelines import Template
+from opensearch_funnel.build.doctor.probing import Probe
+from opensearch_funnel.build.doctor.reading import Unread, unread
+from opensearch_funnel.core.errors import (
+    EngineDeniedError,
+    EngineError,
+    IndexMissingError,
+    InvalidPlanError,
+)
+from opensearch_funnel.core.plan import Reranking
+from opensearch_funnel.engine.covering import Alias
+from opensearch_funnel.engine.default_pipelines import INGEST, SEARCH
+from opensearch_funnel.migrating.migration import Migration, Snapshot
+from tests.unit.build.doctor.healthy import (
+    BODY,
+    PLAN,
+    bad,
+    facts,
+    findings,
+    index,
+    named,
+    pipeline,
+)
+
+AGAIN = "funnel pipeline apply --index films --default --rerank off"
+
+
+def migration(**changes: Any) -> Migration:
+    snapshot = Snapshot(mappings={}, settings={}, aliases={})
+    return replace(
+        Migration(
+            alias="films",
+            source="films-0",
+            source_uuid="u",
+            target="films-1",
+            snapshot=snapshot,
+            text_fields=("text",),
+            slots={},
+        ),
+        **changes,
+    )
+
+
+def with_records(**changes: Any) -> Any:
+    return facts(records=replace(facts().records, **changes))
+
+
+def test_a_migration_that_stopped_in_a_step_is_named_and_one_at_work_is_not() -> None:
+    stopped = migration(phase="cutting_over", operator_until=1.0)
+    found = bad(with_records(migrations=(stopped,)))
+    assert set(found) == {"state.migration"}
+    assert "films-0 may be blocked" in found["state.migration"].finding
+    assert found["state.migration"].fix.startswith("funnel migrate cutover films ")
+    at_work = migration(phase="rolling_back", operator_until=4e9)
+    for one in (at_work, migration(phase="copying"), migration(phase="cut_over")):
+        assert bad(with_records(migrations=(one,))) == {}
+
+
+def test_what_an_interrupted_first_apply_left_is_removed() -> None:
+    found = bad(with_records(unfinished=("funnel-news",)))["state.unfinished"]
+    assert found.fix == "funnel pipeline remove --name funnel-news --url http://127.0.0.1:9200"
+
+
+def test_a_deleted_connector_is_named() -> None:
+    found = bad(facts(pipelines=(pipeline(connectors={"c1": False}),)))
+    assert "c1 is gone" in found["pipeline.models"].finding
+    assert found["pipeline.models"].fix.startswith(AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("state", "level"),
+    [
+        ("DEPLOYED", "ok"),
+        ("PARTIALLY_DEPLOYED", "ok"),
+        ("UNDEPLOYED", "warning"),
+        ("DEPLOY_FAILED", "error"),
+    ],
+)
+def test_states_of_models(state: str, level: str) -> None:
+    spoiled = facts(pipelines=(pipeline(models={"m1": state}),))
+    assert named(spoiled, "pipeline.models").level == level
+
+
+def test_an_apply_keeps_a_decision_that_was_made_by_evidence() -> None:
+    decided = replace(PLAN, rerank=Reranking(enabled=True, blend=0.25, decided=True, reason="r"))
+    found = bad(facts(pipelines=(pipeline(plan=decided, body=None),)))["pipeline.body"]
+    assert "--rerank" not in found.fix
+    assert "--plan" not in found.fix, "what was decided is no part of the plan as written"
+
+
+def test_a_plan_that_the_folder_does_not_have_is_written_to_a_file() -> None:
+    other = replace(PLAN, depth=100, text_fields=("title", "overview"))
+    found = bad(facts(pipelines=(pipeline(plan=other, body=None),)))["pipeline.body"]
+    line = 'plan = {alias = "films", text_fields = ["title", "overview"], depth = 100}'
+    assert found.fix.startswith(f"printf '%s\\n' '{line}' > ")
+    assert found.fix.endswith('--plan "${TMPDIR:-/tmp}/funnel-films.toml"')
+
+
+def test_a_default_that_was_taken_off_is_not_put_back_by_another_fix() -> None:
+    off = index(settings={"index.number_of_shards": "2"}, default_body=None)
+    found = bad(facts(indices=(off,), pipelines=(pipeline(body=None),)))
+    assert set(found) == {"pipeline.body", "pipeline.default"}
+    assert "--default" not in found["pipeline.body"].fix
+
+
+def test_an_alias_that_moved_to_another_index_lost_its_default() -> None:
+    moved = index(name="films-2", settings={"index.number_of_shards": "2"}, default_body=None)
+    found = bad(facts(indices=(moved,), pipelines=(pipeline(index="films-2"),)))
+    assert set(found) == {"pipeline.default"}
+    assert "/films-2/_settings" in found["pipeline.default"].fix
+
+
+def test_a_plan_of_another_version_is_named() -> None:
+    strange = unread(InvalidPlanError("unknown key 'detph' in the plan"))
+    spoiled = facts(pipelines=(pipeline(plan=strange, index=Unread(why="no plan")),))
+    assert "detph" in bad(spoiled)["plan.stored"].finding
+
+
+def test_a_plan_whose_index_is_gone_is_removed() -> None:
+    gone = unread(IndexMissingError("no such index [films]"))
+    found = bad(facts(pipelines=(pipeline(index=gone),), indices=()))
+    assert set(found) == {"plan.stored"}
+    assert found["plan.stored"].fix.startswith("funnel pipeline remove --name funnel-films")
+
+
+def test_meta_is_put_right_unless_documents_agree_with_it() -> None:
+    meta = {"owner": "us", "funnel": {"slots": {"a": {"sparse": {"fingerprint": "x"}}}}}
+    mapping = {"_meta": meta, "properties": {"text": {"type": "text"}}}
+    found = bad(facts(indices=(index(mapping=mapping),)))["plan.fingerprints"]
+    assert '"owner":"us"' in found.fix
+    assert '"fingerprint":"aaaaaaaaaaaa"' in found.fix
+    recoded = Coverage(documents=9, ready=9, pending=0, without_id=0, foreign=9)
+    found = bad(facts(indices=(index(mapping=mapping, coverage=recoded),)))["plan.fingerprints"]
+    assert found.fix.startswith(AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("counts", "level", "said"),
+    [
+        ({"ready": 8, "pending": 1}, "warning", "1 pending"),
+        ({"ready": 8}, "warning", "1 never encoded"),
+        ({"without_id": 2}, "warning", "2 without funnel.id"),
+        ({"foreign": 3}, "warning", "3 encoded by other models"),
+        ({"ready": 0, "pending": 9}, "error", "9 pending"),
+        ({"documents": 0, "ready": 0}, "ok", "0 of 0"),
+    ],
+)
+def test_documents(counts: dict[str, int], level: str, said: str) -> None:
+    well = Coverage(documents=9, ready=9, pending=0, without_id=0, foreign=0)
+    found = named(facts(indices=(index(coverage=replace(well, **counts)),)), "documents.encoded")
+    assert found.level == level
+    assert said in found.finding
+    if level != "ok":
+        assert found.fix == "funnel migrate repair films --url http://127.0.0.1:9200"
+
+
+def test_one_shard_is_slow_where_there_is_something_to_fetch() -> None:
+    one = {"index.search.default_pipeline": "funnel-films", "index.number_of_shards": "1"}
+    many = Coverage(documents=5000, ready=5000, pending=0, without_id=0, foreign=0)
+    assert bad(facts(indices=(index(settings=one),))) == {}
+    found = bad(facts(indices=(index(settings=one, coverage=many),)))["index.shards"]
+    assert "/films-1/_split/films-1-split" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("alias", "level", "said"),
+    [
+        (Alias(name="all", others={"news": ""}), "warning", "by their words alone"),
+        (Alias(name="all", others={"news": "theirs"}), "warning", "no search pipeline at all"),
+        (Alias(name="all", others={"old": ""}, strangers=("old",)), "error", "different models"),
+    ],
+)
+def test_aliases(alias: Alias, level: str, said: str) -> None:
+    found = bad(facts(indices=(index(aliases=(alias,)),)))["index.aliases"]
+    assert found.level == level
+    assert said in found.finding
+    assert '"remove":{"index":' in found.fix
+
+
+def test_an_alias_that_is_shared_keeps_being_allowed_by_an_apply() -> None:
+    shared = index(aliases=(Alias(name="all", others={"news": ""}),))
+    found = bad(facts(indices=(shared,), pipelines=(pipeline(body=None),)))["pipeline.body"]
+    assert "--with-others" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "left"),
+    [
+        (
+            "/_template/t",
+            {"settings": {"index": {"search": {"default_pipeline": "p"}}}, "order": 1},
+            '{"settings":{},"order":1}',
+        ),
+        (
+            "/_component_template/t",
+            {"template": {"settings": {"index.search.default_pipeline": "p", "index.knn": True}}},
+            '{"template":{"settings":{"index.knn":true}}}',
+        ),
+    ],
+)
+def test_templates_are_put_back_without_the_setting(
+    path: str, body: dict[str, Any], left: str
+) -> None:
+    template = Template(path=path, label="template t", setting=SEARCH.setting, body=body)
+    found = bad(facts(pipelines=(pipeline(templates=(template,)),)))["pipeline.templates"]
+    assert found.fix.endswith(f"-d '{left}'")
+
+
+def test_a_lost_ingest_pipeline_is_told_from_ours() -> None:
+    settings = {**dict(index().settings), "index.default_pipeline": "gone"}  # type: ignore[arg-type]
+    lost = index(settings=settings, ingest_found=False)
+    found = bad(facts(indices=(lost,)))
+    assert set(found) == {"index.ingest_default"}
+    assert '{"index.default_pipeline":null}' in found["index.ingest_default"].fix
+    ours = replace(pipeline().applied, ingest_of={"films-1": ""})
+    live = pipeline(applied=ours, ingest_body={"processors": []})
+    wanted = pipeline(applied=ours, ingest_body={}, wanted={SEARCH: BODY, INGEST: {}})
+    assert set(bad(facts(indices=(lost,), pipelines=(wanted,)))) == {"index.ingest_default"}
+    other = replace(live, wanted={SEARCH: BODY, INGEST: {"processors": [1]}})
+    attached = {**dict(index().settings), "index.default_pipeline": "funnel-films"}  # type: ignore[arg-type]
+    found = bad(facts(indices=(index(settings=attached),), pipelines=(other,)))
+    assert set(found) == {"documents.ingest"}
+    assert " --ingest " in found["documents.ingest"].fix
+
+
+def test_a_search_that_fails_is_said_where_nothing_explains_it() -> None:
+    failed = Probe(failed=unread(EngineError("OpenSearch refused (400): odd", status=400)))
+    found = bad(facts(probes={"funnel-films": failed}))
+    assert set(found) == {"search.upgraded"}
+    assert '{"index.search.default_pipeline":null}' in found["search.upgraded"].fix
+    spoiled = facts(probes={"funnel-films": failed}, pipelines=(pipeline(body=None),))
+    assert set(bad(spoiled)) == {"pipeline.body"}
+    assert named(spoiled, "search.upgraded").finding == "not looked at: first pipeline.body"
+
+
+@pytest.mark.parametrize(
+    ("probe", "level"),
+    [
+        (Probe(), "ok"),
+        (Probe(degraded=True), "warning"),
+        (Probe(shards_failed=1), "error"),
+        (Probe(skipped="no mark"), "skipped"),
+    ],
+)
+def test_searches(probe: Probe, level: str) -> None:
+    assert named(facts(probes={"funnel-films": probe}), "search.upgraded").level == level
+
+
+def test_a_check_that_breaks_hides_nothing_that_the_others_found() -> None:
+    odd = index(health={"status": "green"})  # what no engine answers
+    spoiled = facts(indices=(odd,), pipelines=(pipeline(connectors={"c1": False}),))
+    found = bad(spoiled)
+    assert set(found) == {"doctor", "pipeline.models"}
+    assert "KeyError" in found["doctor"].finding
+
+
+def test_a_right_that_is_missing_for_an_index_is_granted_for_it() -> None:
+    denied = unread(
+        EngineDeniedError("no permissions for [indices:monitor/settings/get] and User [name=ann]")
+    )
+    spoiled = facts(indices=(index(settings=denied),))
+    found = named(spoiled, "index.settings")
+    assert '"index_patterns":["films-1"]' in found.fix
+    assert '"allowed_actions":["indices:monitor/settings/get"]' in found.fix
+    assert not [one for one in findings(spoiled) if one.level == "error"]

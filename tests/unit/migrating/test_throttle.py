@@ -1,0 +1,132 @@
+"""Pauses for other people's searches, without a clock and without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from opensearch_funnel.core.errors import EngineUnreachableError, InputError
+from opensearch_funnel.migrating.canary import Canary
+from opensearch_funnel.migrating.throttle import (
+    FixedRate,
+    ForegroundThrottle,
+    Unthrottled,
+    parsed_rate,
+)
+
+
+class Searches:
+    """Searches that take as long as they are told to."""
+
+    def __init__(self, *, milliseconds: float) -> None:
+        self.milliseconds = milliseconds
+
+    def __call__(self) -> float:
+        if self.milliseconds < 0:
+            raise EngineUnreachableError("away")
+        return self.milliseconds
+
+
+def _watched(baseline: float = 10.0) -> tuple[Searches, Canary, Callable[[float], None]]:
+    """Return searches, their canary after some without load, and a way to take some more."""
+    searches = Searches(milliseconds=baseline)
+    canary = Canary(searches)
+    for _ in range(15):
+        canary.sample()
+    canary.resting = False
+
+    def searched(milliseconds: float) -> None:
+        searches.milliseconds = milliseconds
+        for _ in range(5):
+            canary.sample()
+
+    return searches, canary, searched
+
+
+def _pause(throttle: ForegroundThrottle) -> float:
+    return throttle.pause_after(documents=500, seconds=1.0)
+
+
+def test_nothing_is_slow_before_anything_was_timed() -> None:
+    throttle = ForegroundThrottle(Canary(Searches(milliseconds=1.0)))
+    assert _pause(throttle) == 0.0
+
+
+def test_searches_may_take_a_third_more_and_two_milliseconds() -> None:
+    _, canary, searched = _watched(baseline=10.0)
+    throttle = ForegroundThrottle(canary)
+    searched(10.0 * 1.3 + 2.0)
+    assert not throttle.slow
+    searched(10.0 * 1.3 + 2.1)
+    assert throttle.slow
+
+
+def test_pauses_double_while_searches_are_slow_up_to_a_cap() -> None:
+    _, canary, searched = _watched()
+    throttle = ForegroundThrottle(canary)
+    searched(50.0)
+    pauses = [_pause(throttle) for _ in range(8)]
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_pauses_shrink_step_by_step_when_searches_are_well_again() -> None:
+    _, canary, searched = _watched()
+    throttle = ForegroundThrottle(canary)
+    searched(50.0)
+    for _ in range(3):
+        _pause(throttle)
+    searched(10.0)
+    assert [_pause(throttle) for _ in range(5)] == [0.75, 0.5, 0.25, 0.0, 0.0]
+
+
+def test_one_slow_search_is_no_reason() -> None:
+    searches, canary, searched = _watched()
+    searched(10.0)
+    searches.milliseconds = 500.0
+    canary.sample()
+    canary.sample()
+    assert not ForegroundThrottle(canary).slow
+
+
+def test_a_cluster_that_is_away_counts_for_nothing() -> None:
+    searches, canary, searched = _watched()
+    searched(10.0)
+    searches.milliseconds = -1.0
+    canary.sample()
+    assert (canary.baseline_ms, canary.recent_ms) == (10.0, 10.0)
+
+
+def test_searches_that_are_slow_without_us_are_the_new_measure() -> None:
+    searches, canary, searched = _watched(baseline=10.0)
+    throttle = ForegroundThrottle(canary)
+    searched(30.0)
+    assert throttle.slow
+    searches.milliseconds = 30.0  # the day has begun: more people search
+    with throttle.pausing():
+        for _ in range(8):
+            canary.sample()
+    assert canary.baseline_ms == 30.0
+    assert not throttle.slow
+
+
+def test_a_search_across_the_end_of_a_rest_counts_for_neither() -> None:
+    def search() -> float:
+        canary.resting = False
+        return 99.0
+
+    canary = Canary(search)
+    canary.sample()
+    assert canary.baseline_ms is None
+
+
+def test_a_fixed_rate_waits_for_the_rest_of_the_time() -> None:
+    assert FixedRate(100.0).pause_after(documents=500, seconds=2.0) == 3.0
+    assert FixedRate(100.0).pause_after(documents=500, seconds=9.0) == 0.0
+    assert Unthrottled().pause_after(documents=500, seconds=0.0) == 0.0
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "fast", "inf", "nan", ""])
+def test_a_throttle_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="auto, off, or documents a second"):
+        parsed_rate(text)
