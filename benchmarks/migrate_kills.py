@@ -38,7 +38,7 @@ from opensearch_funnel.settings import Settings, load_settings
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LIFE_S = 1800.0
-_REQUESTS_OF_A_PAGE = 7
+_REQUESTS_TO_START, _REQUESTS_OF_A_PAGE = 14, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def points(documents: int, *, kills: int, page: int, seed: int) -> list[Kill]:
         if number % 3 == 0:
             found.append(Kill(where=BULK, number=rng.randint(1, pages), answered=True))
         else:
-            at = rng.randint(1, max(10, _REQUESTS_OF_A_PAGE * pages))
+            at = rng.randint(1, _REQUESTS_TO_START + 2 * _REQUESTS_OF_A_PAGE * pages)
             found.append(Kill(where=EVERY, number=at, answered=bool(rng.getrandbits(1))))
     return found
 

@@ -87,9 +87,12 @@ class SharedModels:
         legs = plan.active_legs
         sparse = dense = first_reranker = reranker = None
         if "sparse" in legs:
-            sparse = self._shared(plan.sparse.model, opened_by=open_splade)
+            leg = plan.sparse
+            sparse = self._shared(leg.model, opened_by=open_splade, max_tokens=leg.max_tokens)
         if "dense" in legs:
-            dense = self._shared(plan.dense.model, opened_by=open_dense)
+            dense = self._shared(
+                plan.dense.model, opened_by=open_dense, max_tokens=plan.dense.max_tokens
+            )
         if plan.rerank.enabled:
             reranker = self._shared(plan.rerank.model, opened_by=open_cross_encoder)
             if plan.rerank.first_model:
@@ -109,10 +112,10 @@ class SharedModels:
         with self._lock:
             return sorted(name for name, _ in self._kept)
 
-    def _shared(self, name: str, *, opened_by: Callable[..., Encoder]) -> Any:
+    def _shared(self, name: str, *, opened_by: Callable[..., Encoder], max_tokens: int = 0) -> Any:
         from opensearch_funnel.encoders.manifests import load_manifest
 
-        manifest = load_manifest(name)
+        manifest = load_manifest(name, max_tokens=max_tokens)
         key = (name, manifest.fingerprint())
         with self._lock:
             model = self._kept.pop(key, None)

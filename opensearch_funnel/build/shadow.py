@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.funnel import client_funnel
 from opensearch_funnel.build.plans import open_models
-from opensearch_funnel.core.errors import InvalidPlanError
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.ranking import Query
-from opensearch_funnel.engine.binding import bound_plan
-from opensearch_funnel.engine.indices import read_funnel_meta
+from opensearch_funnel.engine.binding import bound_plan, in_slot
 from opensearch_funnel.evaluating.funnel_systems import client_system
 from opensearch_funnel.evaluating.shadow import ShadowReport, compare_systems
 from opensearch_funnel.settings import Settings
-
-
-def plan_of_slot(client: OpenSearch, plan: FunnelPlan, *, slot: str) -> FunnelPlan:
-    """Return a plan that searches another slot of its index, bound to it.
-
-    The models are those that the index says filled the slot; a leg that the slot does not have
-    is left out, the rest of the plan stays.
-
-    Raises:
-        InvalidPlanError: the index has no such slot.
-    """
-    slots = read_funnel_meta(client, index=plan.alias).get("slots", {})
-    filled = slots.get(slot)
-    if not filled:
-        known = ", ".join(sorted(slots)) or "none"
-        raise InvalidPlanError(f"{plan.alias} has no slot {slot!r}; it has: {known}")
-    legs: list[LegName] = [leg for leg in plan.active_legs if leg == "bm25" or leg in filled]
-    changed = replace(plan, slot=slot).with_legs(*legs)
-    if "sparse" in legs:
-        model = filled["sparse"]["model"]
-        changed = replace(changed, sparse=replace(changed.sparse, model=model, fingerprint=""))
-    if "dense" in legs:
-        model = filled["dense"]["model"]
-        changed = replace(changed, dense=replace(changed.dense, model=model, fingerprint=""))
-    return bound_plan(client, changed)
 
 
 def compare_slots(  # noqa: PLR0913 - what is compared, on what
@@ -72,7 +44,7 @@ def compare_slots(  # noqa: PLR0913 - what is compared, on what
         InvalidPlanError: the index has no such slot.
         ModelError: a model of one of the slots cannot be opened.
     """
-    other = plan_of_slot(client, plan, slot=candidate)
+    other = bound_plan(client, in_slot(client, plan, slot=candidate))
     systems = []
     for one in (plan, other):
         models = open_models(one, settings=settings, progress=progress)

@@ -39,6 +39,11 @@ def pipeline() -> None:
 @pipeline.command()
 @click.option("--index", default=None, help="The index or alias; by default the plan's.")
 @plan_option
+@click.option(
+    "--slot",
+    default=None,
+    help="Search this slot, with the models that the index says filled it  [default: the plan's]",
+)
 @click.option("--name", default=None, help="Name of the pipeline  [default: funnel-INDEX]")
 @click.option("--default", is_flag=True, help="Make it the default pipeline of the index.")
 @click.option(
@@ -94,6 +99,7 @@ def apply(
     *,
     index: str | None,
     plan_file: Path,
+    slot: str | None,
     name: str | None,
     default: bool,
     with_others: bool,
@@ -136,11 +142,14 @@ def apply(
         pipeline_name,
         planned_requests,
     )
+    from opensearch_funnel.engine.binding import in_slot
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.engine.covering import default_index
 
     client = connect(settings)
-    plan = bound_plan(client, read_plan(plan_file, alias=index), with_others=with_others)
+    written = read_plan(plan_file, alias=index)
+    written = written if slot is None else in_slot(client, written, slot=slot)
+    plan = bound_plan(client, written, with_others=with_others)
     plan = plan if sample is None else replace(plan, sample=sample)
     name = name or pipeline_name(plan.alias)
     url = service_url or settings.service_url

@@ -41,6 +41,8 @@ class SparseLeg:
     model: str = "splade-tiny"
     fingerprint: str = ""
     """Of the model that encoded the index; empty until the plan is applied."""
+    max_tokens: int = 0
+    """Where its texts were cut; 0 for the model's own limit. Written when the plan is bound."""
     query_terms: int = 64
     """At most this many of a query's heaviest terms are searched."""
 
@@ -53,6 +55,8 @@ class DenseLeg:
     model: str = "bge-small-en-v1.5"
     fingerprint: str = ""
     """Of the model that encoded the index; empty until the plan is applied."""
+    max_tokens: int = 0
+    """Where its texts were cut; 0 for the model's own limit. Written when the plan is bound."""
     native_neural: bool = False
     """Let the engine ask for the query's vector while it searches (a ``neural`` query), and not
     the rewrite. A search whose vector cannot be had then fails: the engine does not go on."""

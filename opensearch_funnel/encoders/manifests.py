@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -147,26 +147,40 @@ def list_manifests() -> list[Manifest]:
     return [read_manifest(paths[name]) for name in sorted(paths)]
 
 
-def load_manifest(name: str) -> Manifest:
+def load_manifest(name: str, *, max_tokens: int = 0) -> Manifest:
     """Read the manifest of one model.
 
     Args:
         name: as in ``models list``, for example ``splade-tiny``.
+        max_tokens: where texts are cut, which gives a model of another fingerprint; 0 for the
+            model's own limit.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, or it does not read so many tokens.
         ModelError: its manifest cannot be read.
 
     Example:
         >>> load_manifest("splade-tiny").kind
         'splade'
+        >>> load_manifest("splade-tiny", max_tokens=64).max_tokens
+        64
     """
     if _NAME.fullmatch(name):
         for folder in manifest_folders():
             if (path := folder / f"{name}.toml").is_file():
-                return read_manifest(path)
+                return _cut(read_manifest(path), max_tokens=max_tokens)
     known = sorted({p.stem for folder in manifest_folders() for p in folder.glob("*.toml")})
     raise InputError(f"no model {name!r}; there are: {', '.join(known)}")
+
+
+def _cut(manifest: Manifest, *, max_tokens: int) -> Manifest:
+    if not max_tokens:
+        return manifest
+    if max_tokens > manifest.max_tokens:
+        raise InputError(
+            f"model {manifest.name} reads {manifest.max_tokens} tokens of a text, not {max_tokens}"
+        )
+    return replace(manifest, max_tokens=max_tokens)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InvalidPlanError
-from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.engine.limits import (
     limits_of,
     refuse_tight_limits,
@@ -49,7 +50,8 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = Fals
         if encoded is None:
             raise InvalidPlanError(
                 f"index {index} has no {leg} field in slot {plan.slot!r}: load it with "
-                f"funnel load --funnel, or set weight = 0 in [{leg}]"
+                f"funnel load --funnel, take what the slot has (--slot {plan.slot}), or set "
+                f"weight = 0 in [{leg}]"
             )
         wanted = values[leg]["fingerprint"] or encoded["fingerprint"]
         if encoded["model"] != values[leg]["model"] or encoded["fingerprint"] != wanted:
@@ -59,6 +61,33 @@ def bound_plan(client: OpenSearch, plan: FunnelPlan, *, with_others: bool = Fals
                 f"({wanted}): change the plan's model, or encode the index again"
             )
         values[leg]["fingerprint"] = encoded["fingerprint"]
+        values[leg]["max_tokens"] = encoded.get("max_tokens", 0)
+    return FunnelPlan.from_dict(values)
+
+
+def in_slot(client: OpenSearch, plan: FunnelPlan, *, slot: str) -> FunnelPlan:
+    """Return a plan that searches another slot of its index; not bound yet.
+
+    The models are those that the index says filled the slot; a leg that the slot does not have
+    is left out, the rest of the plan stays.
+
+    Raises:
+        IndexMissingError: the plan's alias does not exist.
+        InvalidPlanError: the index has no such slot.
+    """
+    filled: Mapping[str, Any] = {}
+    known: set[str] = set()
+    for mapping in _mappings(client, plan).values():
+        filled = filled or slot_of(mapping, slot)
+        known.update(mapping.get("_meta", {}).get("funnel", {}).get("slots", {}))
+    if not filled:
+        raise InvalidPlanError(
+            f"{plan.alias} has no slot {slot!r}; it has: {', '.join(sorted(known)) or 'none'}"
+        )
+    legs: list[LegName] = [leg for leg in plan.active_legs if leg == "bm25" or leg in filled]
+    values = replace(plan, slot=slot).with_legs(*legs).to_dict()
+    for leg, by in filled.items():
+        values[leg].update(model=by["model"], fingerprint="")
     return FunnelPlan.from_dict(values)
 
 

@@ -24,10 +24,23 @@ _LOAD_SETTINGS: Body = {"refresh_interval": "-1", "number_of_replicas": "0"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedBy:
-    """The model that filled a funnel field."""
+    """The model that filled a funnel field.
+
+    Attributes:
+        model: its name.
+        fingerprint: what it is made of, ``max_tokens`` included.
+        max_tokens: where texts were cut; 0 for the model's own limit.
+    """
 
     model: str
     fingerprint: str
+    max_tokens: int = 0
+
+    @property
+    def meta(self) -> Body:
+        """What ``_meta`` says of it."""
+        cut = {"max_tokens": self.max_tokens} if self.max_tokens else {}
+        return {"model": self.model, "fingerprint": self.fingerprint, **cut}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +66,7 @@ class Slot:
     def meta(self) -> Body:
         """What ``_meta.funnel.slots`` says of the slot."""
         return {
-            leg: {"model": by.model, "fingerprint": by.fingerprint}
+            leg: by.meta
             for leg, by in (("sparse", self.sparse), ("dense", self.dense))
             if by is not None
         }

@@ -36,6 +36,7 @@ def examine_cutover(
         source=migration.source,
         target=migration.target,
         aliases=tuple(aliases),
+        slot=migration.slot,
         dry_run=True,
         forced=tuple(objections.found),
         behind=operations_behind(client, migration),

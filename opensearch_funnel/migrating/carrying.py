@@ -20,7 +20,7 @@ from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.funnel_object import FUNNEL, PENDING, READY, slot_fields
 from opensearch_funnel.engine.bulk import bulk_write
 from opensearch_funnel.engine.bulk.lines import Line, delete_line, line_of_bytes
-from opensearch_funnel.engine.indices import refresh_index
+from opensearch_funnel.engine.indices import count_documents, refresh_index
 from opensearch_funnel.engine.records import delete_record, list_records, put_record
 from opensearch_funnel.engine.scanning import StoredDocument, read_page, shard_states
 from opensearch_funnel.engine.source_bytes import (
@@ -134,8 +134,11 @@ class Carrier:
             self._reached[shard] = max(bound, self._reached.get(shard, -1))
         return read
 
-    def carry_deletes(self) -> int:
+    def carry_deletes(self, *, others: int = 0) -> int:
         """Delete from the source what is gone from the target; all else was carried.
+
+        Args:
+            others: how many documents of the source somebody else wrote.
 
         Returns:
             How many documents were deleted.
@@ -143,8 +146,11 @@ class Carrier:
         Raises:
             EngineError: a shard did not answer, or the source takes no writes.
         """
-        for index in (self._migration.source, self._migration.target):
-            refresh_index(self._client, index=index)
+        migration = self._migration
+        here, there = (self._counted(name) for name in (migration.source, migration.target))
+        if not (self._only_count or others) and here == there:
+            # All that the target has is in the source by now: as many means the same.
+            return 0
         suspects: dict[Key, None] = {}
         for shard, bound in sorted(self._source_bounds.items()):
             suspects |= dict.fromkeys(self._suspects(shard, bound=bound))
@@ -155,6 +161,10 @@ class Carrier:
         self.found.deleted.update(gone)
         self.found.written.difference_update(gone)
         return len(gone)
+
+    def _counted(self, index: str) -> int:
+        refresh_index(self._client, index=index)
+        return count_documents(self._client, index=index)
 
     def forget(self) -> None:
         """Forget what was written down of earlier attempts."""

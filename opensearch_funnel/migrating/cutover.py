@@ -274,6 +274,7 @@ class _Cutover:
             source=migration.source,
             target=migration.target,
             aliases=tuple(aliases),
+            slot=migration.slot,
             forced=tuple(self._objections.found),
             behind=self._behind,
             compared=self._proof.documents if self._proof else 0,
@@ -350,7 +351,7 @@ class _Cutover:
 
         def change(present: Migration) -> Migration:
             kept = {name: value for name, value in present.cutover.items() if name != "watch"}
-            done = replace(present, phase="cut_over", cutover={**kept, **details})
+            done = replace(present, phase="cut_over", paused=False, cutover={**kept, **details})
             return done.logged("cut over", aliases=list(report.aliases), **details)
 
         self._migration = update_migration(self._client, self._migration.alias, change)

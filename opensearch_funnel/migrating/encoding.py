@@ -72,12 +72,14 @@ class SlotEncoder:
         sparse: makes ``funnel.sparse_<name>``; ``None`` leaves it out.
         dense: makes ``funnel.dense_<name>``; ``None`` leaves it out.
         name: which slot is filled.
+        max_tokens: where the models cut texts; 0 for each one's own limit.
     """
 
     fields: tuple[str, ...]
     sparse: SparseDocumentEncoder | None = None
     dense: DenseDocumentEncoder | None = None
     name: str = "a"
+    max_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a slot with nothing in it."""
@@ -90,9 +92,14 @@ class SlotEncoder:
         sparse, dense = self.sparse, self.dense
         return Slot(
             name=self.name,
-            sparse=EncodedBy(model=sparse.name, fingerprint=sparse.fingerprint) if sparse else None,
-            dense=EncodedBy(model=dense.name, fingerprint=dense.fingerprint) if dense else None,
+            sparse=self._by(sparse) if sparse else None,
+            dense=self._by(dense) if dense else None,
             dimension=dense.dimension if dense else 0,
+        )
+
+    def _by(self, model: SparseDocumentEncoder | DenseDocumentEncoder) -> EncodedBy:
+        return EncodedBy(
+            model=model.name, fingerprint=model.fingerprint, max_tokens=self.max_tokens
         )
 
     @property

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.encoders.manifests import Manifest, load_manifest
+from opensearch_funnel.encoders.manifests import load_manifest
 from opensearch_funnel.encoders.opening import open_dense, open_splade
 from opensearch_funnel.engine.indices import read_funnel_meta
 from opensearch_funnel.migrating.encoding import SlotEncoder
-from opensearch_funnel.migrating.migration import Migration, find_migration
+from opensearch_funnel.migrating.migration import Migration
 
 _USUAL_FIELDS = ("title", "text")
 
@@ -57,7 +55,6 @@ def open_index_encoder(  # noqa: PLR0913 - what an index does not always say of 
     *,
     slot: str = "a",
     text_fields: tuple[str, ...] = (),
-    max_tokens: int = 0,
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> SlotEncoder:
@@ -68,8 +65,6 @@ def open_index_encoder(  # noqa: PLR0913 - what an index does not always say of 
         index: an index, or an alias of one.
         slot: which slot.
         text_fields: what is encoded; what the index says if not given, else title and text.
-        max_tokens: where texts were cut; what the index's migration says if not given, else each
-            model's own limit.
         threads: cores of one run; the setting ``threads`` or all of them if not given.
         progress: hears of what is fetched.
 
@@ -86,9 +81,7 @@ def open_index_encoder(  # noqa: PLR0913 - what an index does not always say of 
         raise InputError(f"{index} has no slot {slot!r}; it has: {known}")
     models = {leg: filled[leg]["model"] if leg in filled else "" for leg in ("sparse", "dense")}
     fields = text_fields or tuple(meta.get("text_fields") or _USUAL_FIELDS)
-    planned = find_migration(client, index)
-    if not max_tokens and planned is not None and planned.slots.get(slot) == filled:
-        max_tokens = planned.max_tokens
+    max_tokens = max((by.get("max_tokens", 0) for by in filled.values()), default=0)
     encoder = _opened(
         sparse_model=models["sparse"],
         dense_model=models["dense"],
@@ -101,7 +94,7 @@ def open_index_encoder(  # noqa: PLR0913 - what an index does not always say of 
     if encoder.slot.meta != filled:
         raise InputError(
             f"slot {slot} of {index} was filled by {filled}, and here are {encoder.slot.meta}: "
-            "use the same files, and name the same --max-tokens"
+            "use the same files"
         )
     return encoder
 
@@ -118,25 +111,9 @@ def _opened(  # noqa: PLR0913 - the parts of a slot
 ) -> SlotEncoder:
     sparse = dense = None
     if sparse_model:
-        manifest = cut_to(sparse_model, max_tokens=max_tokens)
+        manifest = load_manifest(sparse_model, max_tokens=max_tokens)
         sparse = open_splade(manifest, threads=threads, progress=progress)
     if dense_model:
-        manifest = cut_to(dense_model, max_tokens=max_tokens)
+        manifest = load_manifest(dense_model, max_tokens=max_tokens)
         dense = open_dense(manifest, threads=threads, progress=progress)
-    return SlotEncoder(fields=fields, sparse=sparse, dense=dense, name=name)
-
-
-def cut_to(model: str, *, max_tokens: int) -> Manifest:
-    """Return a model that reads no more of a text than that; 0 leaves the model's own limit.
-
-    Raises:
-        InputError: there is no such model, or it cannot read that much.
-    """
-    manifest = load_manifest(model)
-    if not max_tokens:
-        return manifest
-    if max_tokens > manifest.max_tokens:
-        raise InputError(
-            f"model {model} reads {manifest.max_tokens} tokens of a text, not {max_tokens}"
-        )
-    return replace(manifest, max_tokens=max_tokens)
+    return SlotEncoder(fields=fields, sparse=sparse, dense=dense, name=name, max_tokens=max_tokens)

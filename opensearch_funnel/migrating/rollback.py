@@ -247,7 +247,7 @@ class _Rollback:
                 if read < _FEW:
                     break
         # Once without a block: the first time, every range of operations may have to be read.
-        self._carrier.carry_deletes()
+        self._carrier.carry_deletes(others=self._foreign)
 
     def _switch(self, watch: Watch, guard: BlockGuard) -> RollbackReport:
         client, migration = self._client, self._migration
@@ -256,7 +256,7 @@ class _Rollback:
         block_writes(client, index=migration.target)
         left = self._carrier.carry(shard_bounds(client, migration.target, settled=True))
         clock.check(left=left)
-        self._carrier.carry_deletes()
+        self._carrier.carry_deletes(others=self._foreign)
         if not self._discard:
             self._count()
         clock.check(left=0)

@@ -14,6 +14,7 @@ class CutoverReport:
         source: where the aliases were.
         target: where they are.
         aliases: those that moved.
+        slot: what the migration filled.
         dry_run: nothing was done.
         forced: reasons against it that ``force`` overrode.
         behind: operations that were not copied yet when the block began; all there are for a
@@ -29,6 +30,7 @@ class CutoverReport:
     source: str
     target: str
     aliases: tuple[str, ...]
+    slot: str
     dry_run: bool = False
     forced: tuple[str, ...] = ()
     behind: int = 0

@@ -72,13 +72,15 @@ def _handler(behind: httpx2.Client, *, user: Role, seen: Guarded) -> type[BaseHT
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
-            missing = _missing(self.command, parts.path, user=user, seen=seen)
+            missing = _missing(self.command, parts.path, body=body, user=user, seen=seen)
             if missing:
                 seen.refused.append((f"{self.command} {parts.path}", missing))
                 self.answer(403, refusal(missing, user=user.name), "application/json")
                 return
             params = dict(parse_qsl(parts.query, keep_blank_values=True))
-            if parts.path.endswith("/_search") and not user.allows(PREDICT):
+            searches = parts.path.endswith("/_search")
+            # One that brings a pipeline of its own is the service's, which calls no model.
+            if searches and not user.allows(PREDICT) and b'"search_pipeline"' not in body:
                 params["search_pipeline"] = "_none"
             kind = {"Content-Type": self.headers.get("Content-Type", "application/json")}
             path = f"{parts.path}?{urlencode(params)}"
@@ -102,9 +104,9 @@ def _handler(behind: httpx2.Client, *, user: Role, seen: Guarded) -> type[BaseHT
     return Handler
 
 
-def _missing(method: str, path: str, *, user: Role, seen: Guarded) -> str:
+def _missing(method: str, path: str, *, body: bytes, user: Role, seen: Guarded) -> str:
     """Return the first action of a call that a user may not do; empty where there is none."""
-    taken = taken_by(method, path)
+    taken = taken_by(method, path, body=body)
     if taken is None:
         return f"unknown:{method} {path}"
     seen.used.update(taken.actions)

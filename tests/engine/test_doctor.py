@@ -16,11 +16,15 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import EngineError
+from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import state
-from opensearch_funnel.engine.indices import read_funnel_meta, write_funnel_meta
+from opensearch_funnel.engine.binding import bound_plan
+from opensearch_funnel.engine.indices import index_body, read_funnel_meta, write_funnel_meta
 from opensearch_funnel.engine.records import STATE_INDEX
 from opensearch_funnel.engine.state import Unfinished
+from opensearch_funnel.settings import load_settings
 from tests.engine.ward import (
+    PATIENT,
     PLAN_FILE,
     TEXTS,
     Ward,
@@ -29,12 +33,15 @@ from tests.engine.ward import (
     fill,
     kept_cluster_settings,
     plan_of,
+    slot,
     stand_in,
 )
 
 pytestmark = pytest.mark.engine
 
 ML = "/_plugins/_ml"
+HOME = load_settings().home
+"""Where this machine keeps its models; commands that open none get a home of their own here."""
 TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
 PRIVATE_IP = "plugins.ml_commons.connector.private_ip_enabled"
 
@@ -362,6 +369,43 @@ def test_one_shard_with_many_documents_is_split_by_the_fix(ward: Ward) -> None:
     found = ward.client.indices.get_settings(index=split, params={"flat_settings": "true"})
     assert found[split]["settings"]["index.number_of_shards"] == "2"
     ward.client.index(index=split, id="more", body={"text": "fox"}, params={"pipeline": "_none"})
+
+
+@pytest.mark.model
+def test_pending_documents_are_encoded_by_the_fix(
+    client: OpenSearch, node_url: str, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real sparse model: what is encoded has to be found again."""
+    monkeypatch.setenv("FUNNEL_HOME", str(HOME))
+    filled = replace(slot(), dense=None, dimension=0)
+    client.indices.create(index=index_name, body=index_body(slot=filled))
+    waiting = {"text": "the red fox", "funnel": {"id": "d0", "state": "pending"}}
+    for doc_id, source in {"d0": waiting, "d1": {"text": "never seen by the funnel"}}.items():
+        client.index(index=index_name, id=doc_id, body=source)
+    client.indices.refresh(index=index_name)
+    written = FunnelPlan(alias=index_name, deadlines=PATIENT).with_legs("bm25", "sparse")
+    plan = bound_plan(client, written)
+    with stand_in(client, engine_url=node_url) as url:
+        monkeypatch.setenv("FUNNEL_SERVICE_URL", url)
+        with applied(client, plan, service_url=url, default=True) as done:
+            ward = Ward(
+                client=client,
+                url=node_url,
+                service_url=url,
+                index=index_name,
+                plan=plan,
+                applied=done,
+                folder=Path.cwd(),
+            )
+            named = bad(ward.doctor())
+            assert set(named) == {"documents.encoded"}
+            assert "1 pending" in named["documents.encoded"]["finding"]
+            assert "1 never encoded" in named["documents.encoded"]["finding"]
+            ward.shell(named["documents.encoded"]["fix"])
+            assert bad(ward.doctor()) == {}
+    repaired = client.get(index=index_name, id="d0")["_source"]["funnel"]
+    assert repaired["state"] == "ready"
+    assert repaired["sparse_a"]
 
 
 def test_every_pipeline_is_looked_at_where_none_is_named(ward: Ward) -> None:

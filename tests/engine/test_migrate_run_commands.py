@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,7 +50,7 @@ def migration(client: OpenSearch, index_name: str) -> Iterator[Migration]:
 @pytest.fixture
 def real(client: OpenSearch, index_name: str) -> Iterator[Migration]:
     """A plan of splade-tiny at 64 tokens."""
-    films(client, make_source(client, index_name), range(600))
+    films(client, make_source(client, index_name), range(300))
     client.indices.refresh(index=index_name)
     made = plan_migration(
         client,
@@ -79,8 +78,6 @@ def test_a_migration_is_run_paused_and_resumed(
     client: OpenSearch,
     node_url: str,
     real: Migration,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert _funnel("pause", real.alias, "--output", "json", url=node_url) == 0
@@ -90,7 +87,7 @@ def test_a_migration_is_run_paused_and_resumed(
     resumed = ("resume", real.alias, "--throttle", "off", "--output", "json")
     assert _funnel(*resumed, url=node_url) == 0
     report = _json(capsys)
-    assert (report["outcome"], report["written"], report["dead"]) == ("caught_up", 600, 0)
+    assert (report["outcome"], report["written"], report["dead"]) == ("caught_up", 300, 0)
     source, target = whole(client, real.source), whole(client, real.target)
     assert {key: without_funnel(one.source) for key, one in target.items()} == {
         key: one.source for key, one in source.items()
@@ -101,7 +98,7 @@ def test_a_migration_is_run_paused_and_resumed(
     assert made["model"] == [real.slots["a"]["sparse"]["fingerprint"]]
     assert _funnel("status", real.alias, "--output", "json", url=node_url) == 0
     status = _json(capsys)
-    assert (status["phase"], status["written"], status["behind"]) == ("copying", 600, 0)
+    assert (status["phase"], status["written"], status["behind"]) == ("copying", 300, 0)
     assert not status["paused"]
     events = [entry["event"] for entry in status["log"]]
     assert events == ["planned", "paused", "resumed", "target made"]
@@ -132,13 +129,13 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(
     running.send_signal(number)
     assert running.wait(timeout=120) == 128 + number, "it ended before it was told to"
     done = written()
-    assert 0 < done < 600
+    assert 0 < done < 300
     assert [one.owner for one in journal.slices() if one.owner] == []
     arguments = ["run", real.alias, "--throttle", "off", "--output", "json"]
     assert _funnel(*arguments, url=node_url) == 0
     report = _json(capsys)
-    assert report["written"] + report["kept"] == 600 - done
-    assert len(whole(client, real.target)) == 600
+    assert report["written"] + report["kept"] == 300 - done
+    assert len(whole(client, real.target)) == 300
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

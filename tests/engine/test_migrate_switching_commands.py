@@ -102,7 +102,7 @@ def test_there_and_back_again(
     code, out, err = typed("cutover", alias, "--max-block", "60")
     assert code == 0, err
     assert f"{alias} moved from {source} to {target} in" in out
-    assert f"funnel pipeline apply --index {alias} --default --ingest, then" in out
+    assert f"funnel pipeline apply --index {alias} --slot a --default --ingest, then" in out
     assert client.indices.get_alias(name=alias).keys() == {target}
     assert writes_blocked(client, index=source)
 

@@ -15,6 +15,7 @@ from opensearch_funnel.core.errors import InputError, InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.core.progress import Advance
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
+from opensearch_funnel.engine.binding import in_slot
 from opensearch_funnel.engine.indices import (
     EncodedBy,
     Slot,
@@ -36,7 +37,7 @@ DOCUMENTS = 30
 def index(client: OpenSearch, index_name: str) -> str:
     """An index whose slot b has a dense field alone, of another model."""
     client.indices.create(index=index_name, body=index_body(slot=stand_in_slot()))
-    other = EncodedBy(model="other", fingerprint=OTHER.fingerprint)
+    other = EncodedBy(model="other", fingerprint=OTHER.fingerprint, max_tokens=64)
     slot = Slot(name="b", sparse=None, dense=other, dimension=OTHER.dimension)
     add_slot(client, index=index_name, slot=slot)
     for number in range(DOCUMENTS):
@@ -75,6 +76,19 @@ class Watching:
 
     def say(self, line: str) -> None:
         raise AssertionError(line)
+
+
+def test_a_plan_takes_the_models_of_another_slot_from_the_index(
+    client: OpenSearch, index: str
+) -> None:
+    plan = bound_plan(client, in_slot(client, FunnelPlan(alias=index), slot="b"))
+    assert (plan.slot, plan.active_legs) == ("b", ("bm25", "dense"))
+    assert (plan.dense.model, plan.dense.fingerprint) == ("other", OTHER.fingerprint)
+    assert plan.dense.max_tokens == 64
+    present = bound_plan(client, FunnelPlan(alias=index))
+    assert (present.sparse.max_tokens, present.dense.max_tokens) == (0, 0)
+    with pytest.raises(InvalidPlanError, match="has no slot 'c'; it has: a, b"):
+        in_slot(client, FunnelPlan(alias=index), slot="c")
 
 
 def test_a_dropped_slot_is_gone_from_every_document_and_nothing_else_is(

@@ -35,7 +35,6 @@ from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, se
 
 SPARSE = WordWeights(fingerprint=load_manifest("splade-tiny").fingerprint())
 DENSE = WordVector(fingerprint=load_manifest("bge-small-en-v1.5").fingerprint())
-MODELS = PlanModels(sparse=SPARSE, dense=DENSE, reranker=OverlapScorer())
 PATIENT = Deadlines(rewrite_ms=30_000, rank_ms=30_000, encode_ms=30_000)
 PLAN_FILE = "[plan.deadlines]\nrewrite_ms = 30000\nrank_ms = 30000\nencode_ms = 30000\n"
 """What a user would have written for the ward's plan: the deadlines are no test's concern."""
@@ -130,11 +129,21 @@ def fill(client: OpenSearch, index: str) -> None:
     client.indices.refresh(index=index)
 
 
+def models_of(plan: FunnelPlan) -> PlanModels:
+    """Return the stand-ins that a plan asks for."""
+    legs = plan.active_legs
+    return PlanModels(
+        sparse=SPARSE if "sparse" in legs else None,
+        dense=DENSE if "dense" in legs else None,
+        reranker=OverlapScorer(),
+    )
+
+
 @contextmanager
 def stand_in(client: OpenSearch, *, engine_url: str, token: str | None = None) -> Iterator[str]:
     """A service of the ward's cluster, with the stand-ins for its models."""
     plans = LoadedPlans(
-        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: MODELS
+        read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=models_of
     )
     app = create_app(plans, IndexTexts(client), engine_url=engine_url, preload=list, token=token)
     with served(app) as address:

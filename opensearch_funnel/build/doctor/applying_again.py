@@ -94,7 +94,8 @@ def _as_written(plan: FunnelPlan) -> dict[str, Any]:
     undecided = replace(plan.undecided(), searched_fields=(), mapped_fields=0)
     plain = replace(undecided, rerank=replace(undecided.rerank, blend=kept.blend)).to_dict()
     for leg in ("sparse", "dense"):
-        plain[leg].pop("fingerprint")
+        for bound in ("fingerprint", "max_tokens"):
+            plain[leg].pop(bound)
     for name in _BOUND:
         plain.pop(name)
     for name in ("enabled", "decided", "reason"):

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from opensearch_funnel.build.doctor.facts import Case
 from opensearch_funnel.build.doctor.findings import Finding
-from opensearch_funnel.build.doctor.indices import Coverage
+from opensearch_funnel.build.doctor.indices import Coverage, Index
 from opensearch_funnel.build.doctor.reading import Unread
 from opensearch_funnel.build.doctor.skipping import not_read
+from opensearch_funnel.core.plan import FunnelPlan
 
 
 def check_documents(case: Case) -> Iterator[Finding]:
@@ -32,8 +33,26 @@ def check_documents(case: Case) -> Iterator[Finding]:
             level="error" if none_ready else "warning",
             subject=index.name,
             finding=f"{share}; {'; '.join(wrong)}",
-            fix=case.fixes.funnel("migrate", "repair", index.alias),
+            fix=_repair(case, index, coverage),
         )
+
+
+def _repair(case: Case, index: Index, coverage: Coverage) -> str:
+    """Return the command that encodes what is not encoded, as the plan wants it."""
+    aliases = () if isinstance(index.aliases, Unread) else index.aliases
+    shared = any(one.name == index.alias and one.others for one in aliases)
+    arguments = ["migrate", "repair", index.name if shared else index.alias]
+    pipeline = case.facts.pipeline_of(index)
+    if pipeline is not None and not isinstance(pipeline.plan, Unread):
+        plan = pipeline.plan
+        said = tuple(index.funnel_meta.get("text_fields") or FunnelPlan(alias="-").text_fields)
+        if plan.text_fields != said:
+            arguments += ["--fields", ",".join(plan.text_fields)]
+        if plan.slot != "a":
+            arguments += ["--slot", plan.slot]
+    if not coverage.foreign and coverage.without_id <= coverage.unmarked:
+        arguments.append("--pending-only")
+    return case.fixes.funnel(*arguments)
 
 
 def said_of(coverage: Coverage) -> list[str]:
@@ -45,11 +64,11 @@ def said_of(coverage: Coverage) -> list[str]:
         >>> said_of(Coverage(documents=9, ready=9, pending=0, without_id=0, foreign=0))
         []
     """
-    silent = coverage.documents - coverage.ready - coverage.pending
+    keyless = coverage.without_id if coverage.unmarked == 0 else 0
     counted = (
         (coverage.pending, "pending: found by their words alone"),
-        (silent, "never encoded: found by their words alone"),
-        (coverage.without_id if silent == 0 else 0, "without funnel.id: never reranked"),
+        (coverage.unmarked, "never encoded: found by their words alone"),
+        (keyless, "without funnel.id: never reranked"),
         (coverage.foreign, "encoded by other models than the plan's"),
     )
     return [f"{many} {what}" for many, what in counted if many > 0]

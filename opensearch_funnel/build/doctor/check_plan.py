@@ -16,6 +16,7 @@ from opensearch_funnel.build.doctor.skipping import after, not_read
 from opensearch_funnel.core.errors import IndexMissingError, InvalidPlanError
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.engine.binding import slot_of, text_fields
+from opensearch_funnel.engine.indices import EncodedBy
 from opensearch_funnel.engine.records import STATE_INDEX
 
 
@@ -113,7 +114,12 @@ def _meta_of(
     slots = dict(funnel.get("slots", {}))
     wanted = model_legs(plan)
     right = {
-        leg: {"model": wanted[leg].model, "fingerprint": wanted[leg].fingerprint} for leg in legs
+        leg: EncodedBy(
+            model=wanted[leg].model,
+            fingerprint=wanted[leg].fingerprint,
+            max_tokens=wanted[leg].max_tokens,
+        ).meta
+        for leg in legs
     }
     slots[plan.slot] = {**slots.get(plan.slot, {}), **right}
     return {**meta, "funnel": {**funnel, "slots": slots}}

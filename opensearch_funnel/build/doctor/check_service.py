@@ -116,12 +116,14 @@ def _version(case: Case, service: Service) -> Iterator[Finding]:
 def _plans(case: Case, service: Service) -> Iterator[Finding]:
     name = "service.plan"
     if service.refused:
-        given = "another token" if case.facts.token else "a token"
+        given = "another token" if service.shown else "a token"
+        unshown = case.facts.token is not None and not service.shown
         yield Finding(
             check=name,
             level="skipped",
             subject=service.url,
             finding=f"not looked at: the service wants {given} (FUNNEL_SERVICE_TOKEN)",
+            advice=f"it is shown to {service.url} with --service-url" if unshown else "",
         )
         return
     for plan_id, state in (service.plans or {}).items():
@@ -160,6 +162,7 @@ def check_tokens(case: Case) -> Iterator[Finding]:
     for pipeline in case.facts.pipelines:
         service = case.facts.service_of(pipeline)
         refused_here = service is not None and service.refused
+        shown = service is not None and service.shown
         again = apply_again(case.fixes, pipeline, index=case.facts.index_of(pipeline))
         if _refuses_connectors(pipeline):
             yield Finding(
@@ -173,7 +176,7 @@ def check_tokens(case: Case) -> Iterator[Finding]:
                 if refused_here or not case.facts.token
                 else "",
             )
-        elif refused_here and case.facts.token and not case.facts.shows_same_token(pipeline):
+        elif refused_here and shown and not case.facts.shows_same_token(pipeline):
             yield Finding(
                 check=name,
                 level="warning",

@@ -18,7 +18,7 @@ from opensearch_funnel.build.doctor.probing import probe_search
 from opensearch_funnel.build.doctor.reading import Reader, Unread
 from opensearch_funnel.build.doctor.records import Records, read_records
 from opensearch_funnel.build.doctor.runtimes import RuntimeProbe
-from opensearch_funnel.build.doctor.services import Service, read_service
+from opensearch_funnel.build.doctor.services import Service, is_loopback, read_service
 from opensearch_funnel.build.service import service_token
 from opensearch_funnel.core.errors import FunnelError, IndexMissingError
 from opensearch_funnel.core.progress import Progress
@@ -141,16 +141,19 @@ def _services(
     plan_ids: dict[str, list[str]] = {}
     for one in applied:
         plan_ids.setdefault(one.service_url, []).append(one.plan_id)
-    return {
-        url: read_service(
-            asked.service_url or url,
+    services = {}
+    for recorded, ids in sorted(plan_ids.items()):
+        url = asked.service_url or recorded
+        # Who can write records must not be able to have the token sent anywhere.
+        known = url in {asked.service_url, settings.service_url} or is_loopback(url)
+        services[recorded] = read_service(
+            url,
             plan_ids=ids,
-            token=token,
+            token=token if known else None,
             cluster_url=settings.url,
             meant=asked.service_url is not None,
         )
-        for url, ids in sorted(plan_ids.items())
-    }
+    return services
 
 
 def _spare(services: dict[str, Service], *, settings: Settings, asked: Asked) -> Service | None:

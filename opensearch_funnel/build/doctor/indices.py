@@ -39,6 +39,11 @@ class Coverage:
     without_id: int
     foreign: int
 
+    @property
+    def unmarked(self) -> int:
+        """How many say nothing of themselves: they were never encoded."""
+        return self.documents - self.ready - self.pending
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:

@@ -84,21 +84,25 @@ def read_installation(probe: RuntimeProbe, *, plans: Iterable[FunnelPlan]) -> In
         version=version(PACKAGE),
         missing={extra: modules for extra, modules in missing.items() if modules},
         has_gpu=shutil.which("nvidia-smi") is not None,
-        models=[_local_model(name, wanted=fingerprint) for name, fingerprint in wanted],
+        models=[
+            _local_model(name, max_tokens=max_tokens, wanted=fingerprint)
+            for name, max_tokens, fingerprint in wanted
+        ],
         runtime=probe.result(),
     )
 
 
-def _models_of(plan: FunnelPlan) -> list[tuple[str, str]]:
-    found = [(leg.model, leg.fingerprint) for leg in model_legs(plan).values()]
+def _models_of(plan: FunnelPlan) -> list[tuple[str, int, str]]:
+    """Return the models of a plan, each with where it cuts texts and its fingerprint."""
+    found = [(leg.model, leg.max_tokens, leg.fingerprint) for leg in model_legs(plan).values()]
     if plan.rerank.enabled:
-        found += [(name, "") for name in (plan.rerank.model, plan.rerank.first_model) if name]
+        found += [(name, 0, "") for name in (plan.rerank.model, plan.rerank.first_model) if name]
     return found
 
 
-def _local_model(name: str, *, wanted: str) -> LocalModel:
+def _local_model(name: str, *, max_tokens: int, wanted: str) -> LocalModel:
     try:
-        manifest = load_manifest(name)
+        manifest = load_manifest(name, max_tokens=max_tokens)
     except FunnelError as error:
         return LocalModel(name=name, wanted=wanted, problem=str(error))
     folder = model_folder(manifest)

@@ -16,7 +16,7 @@ from opensearch_funnel.core.errors import (
     FunnelError,
 )
 
-CALL_S = 15.0
+CALL_S = 20.0
 """The longest that one call to the cluster may take. A connection to a service that nothing
 listens for costs the engine up to 10 s, and the cluster answers after that."""
 _MOST_SILENCES = 2

@@ -84,10 +84,11 @@ class RuntimeProbe:
             )
 
     def result(self) -> Runtime:
-        """Wait for the trial's end, and return what it found."""
-        if self._child is None:
-            return Runtime(installed={})
-        with self._child as child:
+        """Wait for the trial's end, and return what it found; to be asked once."""
+        tried, self._child = self._child, None
+        if tried is None:
+            return Runtime(installed=self._installed)
+        with tried as child:
             try:
                 printed, said = child.communicate(timeout=_LONGEST_S)
             except subprocess.TimeoutExpired:
@@ -106,7 +107,7 @@ class RuntimeProbe:
 
     def stop(self) -> None:
         """End the trial, where nobody waits for it any more."""
-        if self._child is not None and self._child.poll() is None:
+        if self._child is not None:
             self._child.kill()
             self._child.communicate()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
-CALL_S = 5.0
+CALL_S = 10.0
 _LOADING_S = 30.0
 _POLL_S = 0.2
 _REFUSED = frozenset({401, 403})
@@ -29,6 +29,7 @@ class Service:
         unreachable: why nothing answered; empty where something did.
         identity: what it says of itself; empty where it is no funnel service.
         down: what it says of its worker, where that does not answer.
+        shown: whether it was shown a token: only what was named here is, and this machine.
         refused: whether it wants another token than the one that was shown, or any.
         plans: the state of each plan: ``ready``, ``loading``, or why it failed.
     """
@@ -39,6 +40,7 @@ class Service:
     unreachable: str = ""
     identity: Mapping[str, Any] | None = None
     down: str = ""
+    shown: bool = False
     refused: bool = False
     plans: Mapping[str, str] | None = None
 
@@ -72,13 +74,14 @@ def read_service(
     if "error" in identity:
         down = str(identity["error"])
         return Service(url=url, plan_ids=plan_ids, identity=identity, down=down)
+    known = Service(url=url, plan_ids=plan_ids, identity=identity, shown=token is not None)
     plans: dict[str, str] = {}
     for plan_id in plan_ids:
         state = _plan_state(url, plan_id, token=token)
         if state is None:
-            return Service(url=url, plan_ids=plan_ids, identity=identity, refused=True)
+            return replace(known, refused=True)
         plans[plan_id] = state
-    return Service(url=url, plan_ids=plan_ids, identity=identity, plans=plans)
+    return replace(known, plans=plans)
 
 
 def _identity(answer: httpx2.Response) -> Mapping[str, Any] | None:

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 @click.option("--slot", default="a", show_default=True, help="Which slot is filled.")
 @click.option("--fields", default=None, help="What is encoded  [default: what the index says]")
 @click.option(
-    "--max-tokens",
-    type=click.IntRange(0),
-    default=0,
-    help="Where texts were cut  [default: what the migration says, else the model's limit]",
-)
-@click.option(
     "--pending-only", is_flag=True, help="Ask for those marked as pending, and no others."
 )
 @click.option("--dry-run", is_flag=True, help="Count what needs it, and change nothing.")
@@ -39,7 +33,6 @@ def repair(
     index: str,
     slot: str,
     fields: str | None,
-    max_tokens: int,
     pending_only: bool,
     dry_run: bool,
     output: str,
@@ -64,7 +57,6 @@ def repair(
             index,
             slot=slot,
             text_fields=names,
-            max_tokens=max_tokens,
             threads=settings.threads,
             progress=progress,
         )

@@ -86,8 +86,8 @@ def _print_cutover(console: Console, report: CutoverReport) -> None:
         console,
         f"{aliases} moved from {report.source} to {report.target} in {report.cutover_ms:.0f} ms; "
         f"writers were refused for {report.blocked_ms:.0f} ms",
-        f"next: funnel pipeline apply --index {report.alias} --default --ingest, then "
-        f"funnel migrate repair {report.alias}",
+        f"next: funnel pipeline apply --index {report.alias} --slot {report.slot} --default "
+        f"--ingest, then funnel migrate repair {report.alias} --slot {report.slot}",
         f"back: funnel migrate rollback {report.alias}; when nobody wants back: "
         f"funnel migrate cleanup {report.alias}",
     )

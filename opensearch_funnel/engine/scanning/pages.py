@@ -135,7 +135,10 @@ def _body(*, field: str, after: int, upto: int, size: int) -> dict[str, Any]:
         "sort": [{field: {"order": "asc", "unmapped_type": "long"}}],
         "seq_no_primary_term": True,
         "version": True,
-        "track_total_hits": False,
+        # The engine answers a range of a field of type long by an estimate where the exact total is
+        # not asked for, and counts deleted documents then: 439 of 500 came back (3.6.0). Not so
+        # for _seq_no.
+        "track_total_hits": field != SEQ_NO,
     }
 
 

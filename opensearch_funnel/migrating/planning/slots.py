@@ -10,9 +10,8 @@ from typing import Any
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.funnel_object import FUNNEL, READY
 from opensearch_funnel.core.text import encoded_text, text_hash
-from opensearch_funnel.encoders.manifests import Kind, Manifest
+from opensearch_funnel.encoders.manifests import Kind, Manifest, load_manifest
 from opensearch_funnel.engine.indices import EncodedBy, Slot
-from opensearch_funnel.migrating.opening import cut_to
 from opensearch_funnel.migrating.planning.source import Source
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
@@ -26,10 +25,12 @@ class SlotModels:
     Attributes:
         sparse: fills the sparse field; ``None`` for none.
         dense: fills the dense field; ``None`` for none.
+        max_tokens: where they cut texts; 0 for each one's own limit.
     """
 
     sparse: Manifest | None
     dense: Manifest | None
+    max_tokens: int = 0
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -46,9 +47,16 @@ class SlotModels:
         sparse, dense = self.sparse, self.dense
         return Slot(
             name=name,
-            sparse=_by(sparse) if sparse else None,
-            dense=_by(dense) if dense else None,
+            sparse=self._by(sparse) if sparse else None,
+            dense=self._by(dense) if dense else None,
             dimension=dense.dimension if dense else 0,
+        )
+
+    def _by(self, manifest: Manifest) -> EncodedBy:
+        return EncodedBy(
+            model=manifest.name,
+            fingerprint=manifest.fingerprint(),
+            max_tokens=self.max_tokens,
         )
 
 
@@ -69,6 +77,7 @@ def read_models(sparse: str, dense: str, *, max_tokens: int) -> SlotModels:
     return SlotModels(
         sparse=_model(sparse, "splade", max_tokens=max_tokens) if sparse else None,
         dense=_model(dense, "dense", max_tokens=max_tokens) if dense else None,
+        max_tokens=max_tokens,
     )
 
 
@@ -172,14 +181,10 @@ def refuse_other_texts(
 
 
 def _model(name: str, kind: Kind, *, max_tokens: int) -> Manifest:
-    manifest = cut_to(name, max_tokens=max_tokens)
+    manifest = load_manifest(name, max_tokens=max_tokens)
     if manifest.kind != kind:
         raise InputError(f"model {name} is no {kind} model: see funnel models list")
     return manifest
-
-
-def _by(manifest: Manifest) -> EncodedBy:
-    return EncodedBy(model=manifest.name, fingerprint=manifest.fingerprint())
 
 
 def _models(meta: Mapping[str, Any]) -> str:

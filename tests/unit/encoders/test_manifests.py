@@ -115,3 +115,12 @@ def test_a_broken_manifest_is_refused_by_field(
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ModelError, match=reason):
         read_manifest(path)
+
+
+def test_a_model_that_cuts_texts_earlier_is_another_one() -> None:
+    whole, cut = load_manifest("splade-tiny"), load_manifest("splade-tiny", max_tokens=64)
+    assert cut.max_tokens == 64
+    assert cut.fingerprint() != whole.fingerprint()
+    assert load_manifest("splade-tiny", max_tokens=whole.max_tokens) == whole
+    with pytest.raises(InputError, match=f"reads {whole.max_tokens} tokens of a text, not 100000"):
+        load_manifest("splade-tiny", max_tokens=100_000)

@@ -70,3 +70,10 @@ def test_writing_a_slot_keeps_the_others() -> None:
         "slots": {"a": {"sparse": {}}, "b": META},
     }
     assert before["slots"] == {"a": {"sparse": {}}}
+
+
+def test_a_slot_says_where_its_texts_were_cut() -> None:
+    cut = EncodedBy(model="splade", fingerprint="5a", max_tokens=64)
+    assert Slot(sparse=cut, dense=None).meta == {
+        "sparse": {"model": "splade", "fingerprint": "5a", "max_tokens": 64}
+    }

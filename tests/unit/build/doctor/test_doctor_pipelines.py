@@ -98,6 +98,12 @@ def test_an_apply_keeps_a_decision_that_was_made_by_evidence() -> None:
     assert "--plan" not in found.fix, "what was decided is no part of the plan as written"
 
 
+def test_what_an_apply_binds_is_no_part_of_the_plan_as_written() -> None:
+    cut = replace(PLAN, sparse=replace(PLAN.sparse, max_tokens=64), mapped_fields=9)
+    found = bad(facts(pipelines=(pipeline(plan=cut, body=None),)))["pipeline.body"]
+    assert "--plan" not in found.fix
+
+
 def test_a_plan_that_the_folder_does_not_have_is_written_to_a_file() -> None:
     other = replace(PLAN, depth=100, text_fields=("title", "overview"))
     found = bad(facts(pipelines=(pipeline(plan=other, body=None),)))["pipeline.body"]
@@ -139,6 +145,9 @@ def test_meta_is_put_right_unless_documents_agree_with_it() -> None:
     found = bad(facts(indices=(index(mapping=mapping),)))["plan.fingerprints"]
     assert '"owner":"us"' in found.fix
     assert '"fingerprint":"aaaaaaaaaaaa"' in found.fix
+    cut = replace(PLAN, sparse=replace(PLAN.sparse, max_tokens=64))
+    spoiled = facts(indices=(index(mapping=mapping),), pipelines=(pipeline(plan=cut),))
+    assert '"max_tokens":64' in bad(spoiled)["plan.fingerprints"].fix
     recoded = Coverage(documents=9, ready=9, pending=0, without_id=0, foreign=9)
     found = bad(facts(indices=(index(mapping=mapping, coverage=recoded),)))["plan.fingerprints"]
     assert found.fix.startswith(AGAIN)
@@ -161,7 +170,20 @@ def test_documents(counts: dict[str, int], level: str, said: str) -> None:
     assert found.level == level
     assert said in found.finding
     if level != "ok":
-        assert found.fix == "funnel migrate repair films --url http://127.0.0.1:9200"
+        assert found.fix.startswith("funnel migrate repair films ")
+        assert ("--pending-only" in found.fix) == (not {"foreign", "without_id"} & set(counts))
+
+
+def test_a_repair_encodes_what_the_plan_reads() -> None:
+    some = Coverage(documents=9, ready=8, pending=1, without_id=0, foreign=0)
+    other = replace(PLAN, text_fields=("overview",), slot="b")
+    shared = Alias(name="films", others={"news": ""})
+    spoiled = index(coverage=some, aliases=(shared,))
+    found = named(facts(indices=(spoiled,), pipelines=(pipeline(plan=other),)), "documents.encoded")
+    assert found.fix == (
+        "funnel migrate repair films-1 --fields overview --slot b --pending-only "
+        "--url http://127.0.0.1:9200"
+    )
 
 
 def test_one_shard_is_slow_where_there_is_something_to_fetch() -> None:

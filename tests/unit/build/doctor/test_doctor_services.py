@@ -116,9 +116,17 @@ def test_a_service_that_refuses_the_connectors_is_one_error() -> None:
 def test_a_token_of_this_shell_that_is_the_connectors_is_no_warning() -> None:
     carried = token_hash(GIVEN, plan_id=PLAN.plan_id)
     same = pipeline(applied=replace(pipeline().applied, token_hash=carried))
-    refused = {SERVICE: service(refused=True, plans=None)}
+    refused = {SERVICE: service(refused=True, shown=True, plans=None)}
     assert bad(facts(pipelines=(same,), services=refused, token=GIVEN)) == {}
     assert set(bad(facts(services=refused, token=GIVEN))) == {"service.token"}
+
+
+def test_a_service_that_was_not_named_here_is_not_shown_the_token() -> None:
+    unshown = service(refused=True, shown=False, plans=None)
+    spoiled = facts(services={SERVICE: unshown}, token=GIVEN)
+    assert bad(spoiled) == {}
+    assert named(spoiled, "service.plan").level == "skipped"
+    assert f"{SERVICE} with --service-url" in named(spoiled, "service.plan").advice
 
 
 def test_a_user_without_the_right_to_predict_hears_of_it() -> None:
