@@ -162,11 +162,10 @@ def _migrating(setting: Setting, *, url: str, throttle: str) -> Iterator[None]:
         return
     before = _written(setting)
     command = [sys.executable, "-m", "opensearch_funnel", "migrate", "run", setting.alias]
-    command += ["--throttle", "70" if throttle=="off" else "off", "--url", url]
-    if throttle=="one": command = [sys.executable, "-m", "benchmarks._p3_words", "--url", url, "--alias", setting.alias]
-    elif throttle=="off": command=["setsid","bash","-c","echo 19 > /proc/self/autogroup; exec \"$@\"","x",*command]
+    command += ["--throttle", "50", "--url", url]
+    env = dict(os.environ, FUNNEL_THREADS="1", **({"P3_IDLE": "1"} if throttle == "one" else {}))
     running = subprocess.Popen(  # noqa: S603 - this package
-        command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
     )
     try:
         end = time.monotonic() + _STARTS_S

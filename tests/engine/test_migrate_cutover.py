@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -25,7 +26,9 @@ from opensearch_funnel.migrating.block_clock import BlockTooLongError
 from opensearch_funnel.migrating.block_guard import Watch, guarded, let_go
 from opensearch_funnel.migrating.migration import update_migration
 from opensearch_funnel.migrating.operating import operating
+from opensearch_funnel.migrating.passes import WorkOptions
 from opensearch_funnel.migrating.recovering import put_right, watched
+from opensearch_funnel.migrating.running import RunOptions, run
 from opensearch_funnel.migrating.swapping import (
     aliases_of,
     call_off,
@@ -550,6 +553,24 @@ def test_a_signal_in_the_middle_undoes_it(copy: Migrated, number: int) -> None:
         if number == signal.SIGINT:
             assert copy.migration.phase == "copying"
         started.run("cutover")
+    assert copy.behind() == [copy.target]
+    assert compared(copy.client, copy.migration, encoder=copy.encoder) == EVEN
+
+
+def test_workers_are_stopped_first(copy: Migrated) -> None:
+    options = RunOptions(
+        follow=True,
+        documents_per_second=inf,
+        work=WorkOptions(letters=copy.letters, owner="another:1:2"),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(
+            run, copy.client, copy.migration, encoder=copy.encoder, options=options
+        )
+        films(copy.client, copy.source, range(300, 320))
+        assert copy.verify().passed
+        copy.cutover()
+        assert worker.result(timeout=SOON_S).outcome == "paused"
     assert copy.behind() == [copy.target]
     assert compared(copy.client, copy.migration, encoder=copy.encoder) == EVEN
 

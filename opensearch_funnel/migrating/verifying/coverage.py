@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -18,13 +18,13 @@ class Expected:
 
     Attributes:
         text_fields: what is encoded, most telling first.
-        models: fingerprints of all models whose fields are in the target.
+        models: fingerprints of the models that fill the slot.
         sparse: the sparse field that the migration fills; empty for none.
         dense: the dense field that it fills; empty for none.
         dimension: numbers in a vector; 0 where it is not known.
-        keeps_slots: the migration takes over slots that the source has: a document whose text was
-            changed past the pipeline that fills them is ``pending`` in both, and is not judged by
-            its state.
+        kept: the slots of the source that are taken over, with what is needed of each. A document
+            whose text was changed past the pipeline that fills them has none of their fields, and
+            is ``pending``: it is not judged by that.
     """
 
     text_fields: tuple[str, ...]
@@ -32,20 +32,26 @@ class Expected:
     sparse: str = ""
     dense: str = ""
     dimension: int = 0
-    keeps_slots: bool = False
+    kept: tuple[Expected, ...] = ()
 
     @classmethod
     def of(cls, migration: Migration) -> Expected:
         """Read it out of the migration."""
-        sparse, dense = slot_fields(migration.slot)
-        legs = migration.slots.get(migration.slot, {})
+        return replace(
+            cls._of_slot(migration, migration.slot),
+            dimension=migration.dimension,
+            kept=tuple(cls._of_slot(migration, name) for name in migration.kept_slots),
+        )
+
+    @classmethod
+    def _of_slot(cls, migration: Migration, name: str) -> Expected:
+        sparse, dense = slot_fields(name)
+        legs = migration.slots.get(name, {})
         return cls(
             text_fields=migration.text_fields,
             models=frozenset(leg["fingerprint"] for leg in legs.values()),
             sparse=sparse if "sparse" in legs else "",
             dense=dense if "dense" in legs else "",
-            dimension=migration.dimension,
-            keeps_slots=bool(migration.kept_slots),
         )
 
 
@@ -72,7 +78,7 @@ def faults_of(source: Mapping[str, Any], *, doc_id: str, expected: Expected) -> 
     if not isinstance(made, Mapping):
         return ["without funnel fields"]
     state = made.get("state")
-    if state != READY and not (expected.keeps_slots and state == PENDING):
+    if state != READY and not (expected.kept and state == PENDING):
         return ["not encoded yet"]
     faults = []
     if made.get("id") != doc_id:
@@ -80,12 +86,20 @@ def faults_of(source: Mapping[str, Any], *, doc_id: str, expected: Expected) -> 
     text = encoded_text(source, fields=expected.text_fields)
     if made.get("hash") != text_hash(text):
         faults.append("hash of another text")
-    if not expected.models <= set(_names(made.get("model"))):
+    wanted = [expected, *(expected.kept if state == READY else ())]
+    for slot in wanted:
+        faults += _faults_of_slot(made, slot=slot, has_text=bool(text))
+    return list(dict.fromkeys(faults))
+
+
+def _faults_of_slot(made: Mapping[str, Any], *, slot: Expected, has_text: bool) -> list[str]:
+    faults = []
+    if not slot.models <= set(_names(made.get("model"))):
         faults.append("another model's fingerprint")
-    if text and expected.sparse:
-        faults += _faults_of_sparse(made.get(expected.sparse))
-    if text and expected.dense:
-        faults += _faults_of_dense(made.get(expected.dense), dimension=expected.dimension)
+    if has_text and slot.sparse:
+        faults += _faults_of_sparse(made.get(slot.sparse))
+    if has_text and slot.dense:
+        faults += _faults_of_dense(made.get(slot.dense), dimension=slot.dimension)
     return faults
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,15 +81,14 @@ def test_other_models_beside_ours_are_fine() -> None:
     assert faults_of(document, doc_id="d1", expected=EXPECTED) == []
 
 
-def test_what_waits_for_a_slot_that_is_kept_is_not_judged_by_its_state() -> None:
-    keeps = Expected(
-        text_fields=EXPECTED.text_fields,
-        models=EXPECTED.models,
-        sparse="sparse_a",
-        dense="dense_a",
-        dimension=2,
-        keeps_slots=True,
-    )
+def test_a_slot_that_is_kept_is_judged_unless_it_waits_to_be_filled() -> None:
+    old = Expected(text_fields=EXPECTED.text_fields, models=frozenset({"f0"}), sparse="sparse_z")
+    keeps = replace(EXPECTED, kept=(old,))
+    models = ["f1", "f2", "f0"]
+    whole = _document(model=models, sparse_z={"x": 1.0})
+    assert faults_of(whole, doc_id="d1", expected=keeps) == []
+    emptied = _document(model=models, sparse_z={})
+    assert faults_of(emptied, doc_id="d1", expected=keeps) == ["without sparse terms"]
     assert faults_of(_document(state="pending"), doc_id="d1", expected=keeps) == []
     pending = _document(state="pending", sparse_a={})
     assert faults_of(pending, doc_id="d1", expected=keeps) == ["without sparse terms"]
