@@ -39,8 +39,8 @@ class Canary:
         self._time_search = time_search
         self._idle: deque[float] = deque(maxlen=_BEFORE)
         self._recent: deque[float] = deque(maxlen=_RECENT)
-        self.resting = True
-        """Whether the migration does nothing at the moment."""
+        self._resting = True
+        self._wake = Event()
 
     @property
     def baseline_ms(self) -> float | None:
@@ -52,17 +52,26 @@ class Canary:
         """Median of the last searches while it worked; ``None`` before any."""
         return statistics.median(self._recent) if self._recent else None
 
+    def work(self) -> None:
+        """Be told that the migration begins to work: a search is timed at once."""
+        self._resting = False
+        self._wake.set()
+
+    def rest(self) -> None:
+        """Be told that it does nothing for a while."""
+        self._resting = True
+
     def sample(self) -> None:
         """Search once, and keep what it took."""
-        rested = self.resting
+        rested = self._resting
         try:
             taken = self._time_search()
         except EngineError:
             return
         # Searches get slower and faster through the day: rests tell by how much of themselves.
-        if not self.resting:
+        if not self._resting and not rested:
             self._recent.append(taken)
-        elif rested:
+        elif self._resting and rested:
             self._idle.append(taken)
 
     @contextmanager
@@ -73,16 +82,21 @@ class Canary:
             self.sample()
             stop.wait(_FIRST_EVERY_S)
         thread = Thread(target=self._watch, args=(stop,), name="canary", daemon=True)
-        self.resting = False
+        self.work()
         thread.start()
         try:
             yield
         finally:
             stop.set()
+            self._wake.set()
             thread.join()
 
     def _watch(self, stop: Event) -> None:
-        while not stop.wait(_EVERY_S):
+        while not stop.is_set():
+            if self._wake.wait(_EVERY_S):
+                self._wake.clear()
+                # Not before the page has begun to be read.
+                stop.wait(_FIRST_EVERY_S)
             self.sample()
 
 

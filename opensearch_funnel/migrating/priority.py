@@ -22,9 +22,6 @@ def yield_to_others() -> None:
     """
     if not hasattr(os, "setpriority") or not Path("/proc/self/task").is_dir():
         return
-    if os.environ.get("P3_IDLE"):
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
-        return
     try:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
     except OSError:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from math import inf
 from threading import Event
 
 from opensearchpy import OpenSearch
@@ -28,7 +29,7 @@ _GIVE_UP_S = 30.0
 
 @dataclass(slots=True)
 class PageSize:
-    """How many documents to read next: few at first, then as many as are not too many bytes.
+    """How many documents to read next: few at first, then as many as are not too much.
 
     Attributes:
         most: never more.
@@ -36,8 +37,12 @@ class PageSize:
 
     Example:
         >>> size = PageSize(most=500)
-        >>> [size.after(documents=n, bytes_read=b) for n, b in ((50, 1e5), (100, 2e5), (200, 32e6))]
-        [100, 200, 50]
+        >>> size.after(documents=50, bytes_read=100_000, seconds=1.0)
+        100
+        >>> size.after(documents=100, bytes_read=32_000_000, seconds=2.0)
+        25
+        >>> size.after(documents=25, bytes_read=50_000, seconds=2.0, at_most_s=0.5)
+        6
     """
 
     most: int = PAGE
@@ -47,11 +52,22 @@ class PageSize:
         """Begin with a small page: nothing is known of the documents yet."""
         self.documents = min(_FIRST_PAGE, self.most)
 
-    def after(self, *, documents: int, bytes_read: float) -> int:
-        """Learn from a page, and return how many documents the next one has."""
-        grown = 2 * self.documents
-        fitting = int(_PAGE_BYTES / max(1.0, bytes_read / max(1, documents)))
-        self.documents = max(1, min(self.most, grown, fitting))
+    def after(
+        self, *, documents: int, bytes_read: int, seconds: float, at_most_s: float = inf
+    ) -> int:
+        """Learn from a page, and return how many documents the next one has.
+
+        Args:
+            documents: of the page.
+            bytes_read: of these.
+            seconds: that it took to make.
+            at_most_s: how long the next one may take.
+        """
+        if not documents:
+            return self.documents
+        by_bytes = _PAGE_BYTES * documents / max(1, bytes_read)
+        by_time = at_most_s * documents / max(1e-3, seconds)
+        self.documents = max(1, int(min(self.most, 2 * self.documents, by_bytes, by_time)))
         return self.documents
 
 
@@ -161,8 +177,14 @@ class SliceCopier:
             full = len(documents) == size
             return maker.make(documents, done=documents[-1].seq_no if full else upto)
 
+        begun = time.monotonic()
         page = self.patience.call(read, stopped=abandoned)
-        self.size.after(documents=page.documents, bytes_read=page.bytes)
+        self.size.after(
+            documents=page.documents,
+            bytes_read=page.bytes,
+            seconds=time.monotonic() - begun,
+            at_most_s=self.throttle.page_s,
+        )
         return page
 
     def _write(self, held: HeldSlice, page: Page) -> None:

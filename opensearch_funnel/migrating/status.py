@@ -148,7 +148,8 @@ def migration_status(client: OpenSearch, migration: Migration) -> MigrationStatu
             raise
         waits.append(f"the source {migration.source} does not answer: {error}")
     workers = _workers(client, migration, slices)
-    if migration.paused:
+    # Later phases keep workers out in the same way, and nothing of theirs can be resumed.
+    if migration.paused and migration.phase == "copying":
         waits.append(f"paused: funnel migrate resume {migration.alias}")
     waits += [f"{one.owner}: {one.note}" for one in workers if one.note]
     if migration.phase == "copying":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from opensearch_funnel.core.errors import InputError
@@ -12,12 +13,18 @@ from opensearch_funnel.migrating.canary import Canary
 
 TIMES, PLUS_MS = 1.3, 2.0
 """Searches are slowed down when their median is above baseline times the one plus the other."""
-_FIRST_S, _LONGEST_S = 0.25, 10.0
-_STEP_S = 0.25
+_LONGEST_S = 30.0
+_SMALLEST_SHARE, _STEP = 0.02, 0.05
+_SHORT_PAGE_S = 0.5
 
 
 class Throttle(Protocol):
     """Decides on the pause behind each page."""
+
+    @property
+    def page_s(self) -> float:
+        """How many seconds the next page should take at most."""
+        ...
 
     def pause_after(self, *, documents: int, seconds: float) -> float:
         """Return how many seconds to pause behind a page of so many documents.
@@ -37,6 +44,11 @@ class Throttle(Protocol):
 @dataclass(frozen=True, slots=True)
 class Unthrottled:
     """As fast as it goes."""
+
+    @property
+    def page_s(self) -> float:
+        """Return infinity: a page may take as long as it does."""
+        return inf
 
     def pause_after(self, *, documents: int, seconds: float) -> float:
         """Return 0."""
@@ -60,6 +72,11 @@ class FixedRate:
 
     documents_per_second: float
 
+    @property
+    def page_s(self) -> float:
+        """Return infinity: a page may take as long as it does."""
+        return inf
+
     def pause_after(self, *, documents: int, seconds: float) -> float:
         """Return what is left of the time that the documents may take."""
         return max(0.0, documents / self.documents_per_second - seconds)
@@ -72,15 +89,18 @@ class FixedRate:
 
 @dataclass(slots=True)
 class ForegroundThrottle:
-    """Pauses twice as long while searches are slow, and a little less while they are not.
+    """Works half as much of the time while searches are slow, and a little more while not.
+
+    While it does not work all the time, its pages are short: a search that meets one waits for
+    less, and there are more of them to see by.
 
     Attributes:
         canary: what searches take, and took before.
-        pause_s: the pause of now.
+        share: of the time that it works.
     """
 
     canary: Canary
-    pause_s: float = field(default=0.0, init=False)
+    share: float = field(default=1.0, init=False)
 
     @property
     def slow(self) -> bool:
@@ -90,23 +110,28 @@ class ForegroundThrottle:
             return False
         return recent > TIMES * baseline + PLUS_MS
 
+    @property
+    def page_s(self) -> float:
+        """Return half a second while it does not work all the time."""
+        return inf if self.share == 1.0 else _SHORT_PAGE_S
+
     def pause_after(self, *, documents: int, seconds: float) -> float:
         """Return the pause, after a look at what searches take."""
-        del documents, seconds
+        del documents
         if self.slow:
-            self.pause_s = min(_LONGEST_S, max(_FIRST_S, 2 * self.pause_s))
+            self.share = max(_SMALLEST_SHARE, self.share / 2)
         else:
-            self.pause_s = max(0.0, self.pause_s - _STEP_S)
-        return self.pause_s
+            self.share = min(1.0, self.share + _STEP)
+        return min(_LONGEST_S, seconds / self.share - seconds)
 
     @contextmanager
     def pausing(self) -> Iterator[None]:
         """Let searches of this time count as those without the migration."""
-        self.canary.resting = True
+        self.canary.rest()
         try:
             yield
         finally:
-            self.canary.resting = False
+            self.canary.work()
 
 
 AUTO, OFF = "auto", "off"
@@ -125,11 +150,11 @@ def parsed_rate(text: str) -> float | None:
     if text == AUTO:
         return None
     if text == OFF:
-        return float("inf")
+        return inf
     try:
         rate = float(text)
     except ValueError:
         rate = 0.0
-    if not 0 < rate < float("inf"):
+    if not 0 < rate < inf:
         raise InputError(f"a throttle is auto, off, or documents a second above 0, not {text!r}")
     return rate

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -56,28 +57,67 @@ def folder(node_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+class Wards:
+    """Opens a ward where there is none, and another one where a test left it unwell."""
+
+    def __init__(self, client: OpenSearch, *, url: str) -> None:
+        self._client = client
+        self._url = url
+        self._open = ExitStack()
+        self._ward: Ward | None = None
+
+    def ward(self, *, folder: Path) -> Ward:
+        """Return the ward as it is now: what a fix applied is what the next test breaks."""
+        if self._ward is None:
+            self._ward = self._opened(folder)
+        applied_now = state.load_pipeline(self._client, self._ward.pipeline)
+        if applied_now is None:
+            return self._ward
+        plan = state.load_plan(self._client, applied_now.plan_id)
+        return replace(self._ward, applied=applied_now, plan=plan, folder=folder)
+
+    def close(self) -> None:
+        self._open.close()
+        self._open, self._ward = ExitStack(), None
+
+    def _opened(self, folder: Path) -> Ward:
+        index = f"test-{uuid.uuid4().hex[:12]}"
+        self._open.enter_context(kept_cluster_settings(self._client))
+        self._open.callback(self._client.indices.delete, index=f"{index}*")
+        fill(self._client, index)
+        url = self._open.enter_context(stand_in(self._client, engine_url=self._url))
+        plan = plan_of(self._client, index)
+        options = {"service_url": url, "default": True, "ingest": True}
+        done = self._open.enter_context(applied(self._client, plan, **options))
+        return Ward(
+            client=self._client,
+            url=self._url,
+            service_url=url,
+            index=index,
+            plan=plan,
+            applied=done,
+            folder=folder,
+        )
+
+
+@pytest.fixture(scope="module")
+def wards(client: OpenSearch, node_url: str) -> Iterator[Wards]:
+    opened = Wards(client, url=node_url)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def ward(
-    client: OpenSearch,
-    node_url: str,
-    index_name: str,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Ward]:
-    fill(client, index_name)
-    with kept_cluster_settings(client), stand_in(client, engine_url=node_url) as url:
-        monkeypatch.setenv("FUNNEL_SERVICE_URL", url)
-        plan = plan_of(client, index_name)
-        with applied(client, plan, service_url=url, default=True, ingest=True) as done:
-            yield Ward(
-                client=client,
-                url=node_url,
-                service_url=url,
-                index=index_name,
-                plan=plan,
-                applied=done,
-                folder=folder,
-            )
+def ward(wards: Wards, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ward:
+    """A set-up that is well."""
+    for _ in range(2):
+        found = wards.ward(folder=folder)
+        monkeypatch.setenv("FUNNEL_SERVICE_URL", found.service_url)
+        wrong = bad(found.doctor())
+        if not wrong:
+            return found
+        wards.close()
+    pytest.fail(f"a set-up that nobody has broken is not well: {wrong}")
 
 
 def delete_pipeline(ward: Ward) -> None:
@@ -226,7 +266,6 @@ BROKEN: list[tuple[Break, str, str]] = [
 def test_a_broken_set_up_is_named_and_its_fix_works(
     ward: Ward, break_it: Break, check: str, level: str
 ) -> None:
-    assert bad(ward.doctor()) == {}, "well before"
     break_it(ward)
     found = bad(ward.doctor())
     assert {name: one["level"] for name, one in found.items()} == {check: level}, found

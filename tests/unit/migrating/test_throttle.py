@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -34,7 +35,7 @@ def _watched(baseline: float = 10.0) -> tuple[Searches, Canary, Callable[[float]
     canary = Canary(searches)
     for _ in range(15):
         canary.sample()
-    canary.resting = False
+    canary.work()
 
     def searched(milliseconds: float) -> None:
         searches.milliseconds = milliseconds
@@ -45,7 +46,7 @@ def _watched(baseline: float = 10.0) -> tuple[Searches, Canary, Callable[[float]
 
 
 def _pause(throttle: ForegroundThrottle) -> float:
-    return throttle.pause_after(documents=500, seconds=1.0)
+    return round(throttle.pause_after(documents=500, seconds=1.0), 3)
 
 
 def test_nothing_is_slow_before_anything_was_timed() -> None:
@@ -62,22 +63,32 @@ def test_searches_may_take_a_third_more_and_two_milliseconds() -> None:
     assert throttle.slow
 
 
-def test_pauses_double_while_searches_are_slow_up_to_a_cap() -> None:
+def test_it_works_half_as_much_of_the_time_while_searches_are_slow_down_to_a_share() -> None:
     _, canary, searched = _watched()
     throttle = ForegroundThrottle(canary)
+    assert throttle.page_s == inf
     searched(50.0)
-    pauses = [_pause(throttle) for _ in range(8)]
-    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    pauses = [_pause(throttle) for _ in range(7)]
+    assert pauses == [1, 3, 7, 15, 30, 30, 30]
+    assert throttle.share == 0.02
+    assert throttle.page_s == 0.5
+    assert throttle.pause_after(documents=50, seconds=0.1) == pytest.approx(4.9)
 
 
-def test_pauses_shrink_step_by_step_when_searches_are_well_again() -> None:
+def test_it_works_a_little_more_when_searches_are_well_again() -> None:
     _, canary, searched = _watched()
     throttle = ForegroundThrottle(canary)
     searched(50.0)
     for _ in range(3):
         _pause(throttle)
     searched(10.0)
-    assert [_pause(throttle) for _ in range(5)] == [0.75, 0.5, 0.25, 0.0, 0.0]
+    shares = []
+    for _ in range(20):
+        _pause(throttle)
+        shares.append(round(throttle.share, 3))
+    assert shares[:3] == [0.175, 0.225, 0.275]
+    assert shares[-2:] == [1.0, 1.0]
+    assert (_pause(throttle), throttle.page_s) == (0.0, inf)
 
 
 def test_one_slow_search_is_no_reason() -> None:
@@ -112,12 +123,12 @@ def test_searches_that_are_slow_without_us_are_the_new_measure() -> None:
 
 def test_a_search_across_the_end_of_a_rest_counts_for_neither() -> None:
     def search() -> float:
-        canary.resting = False
+        canary.work()
         return 99.0
 
     canary = Canary(search)
     canary.sample()
-    assert canary.baseline_ms is None
+    assert (canary.baseline_ms, canary.recent_ms) == (None, None)
 
 
 def test_a_fixed_rate_waits_for_the_rest_of_the_time() -> None:
