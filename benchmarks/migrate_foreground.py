@@ -49,7 +49,7 @@ _STARTS_S = 300.0
 def run(  # noqa: PLR0913 - the size of the run
     url: str,
     *,
-    documents: int = 20_000,
+    documents: int = 60_000,
     rounds: int = 4,
     seconds: float = 30.0,
     per_second: float = 20.0,
@@ -209,7 +209,7 @@ def main() -> int:
     """Run from the shell: prints one JSON object; exit status 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default=Settings().url, help="a node")
-    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--documents", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--per-second", type=float, default=20.0)

@@ -80,8 +80,7 @@ def settle(client: OpenSearch, migration: Migration) -> Migration:
             return present
         phase = undone if stayed else made
         details = {name: value for name, value in present.cutover.items() if name != _WATCH}
-        paused = present.paused and not stayed
-        settled = replace(present, phase=phase, paused=paused, cutover=details)
+        settled = replace(present, phase=phase, paused=False, cutover=details)
         return settled.logged(f"{step} {'undone' if stayed else 'finished'} after it was cut off")
 
     return update_migration(client, migration.alias, change)

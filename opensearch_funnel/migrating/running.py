@@ -191,7 +191,7 @@ def catch_up(  # noqa: PLR0913 - as run
         progress=progress,
     )
     bounds = patience.call(lambda: shard_bounds(client, migration.source, settled=True))
-    follow_source(client, migration)
+    patience.call(lambda: follow_source(client, migration))
     worker.behind(bounds)
     worker.copy(bounds)
     removal = worker.remove_deleted(bounds)

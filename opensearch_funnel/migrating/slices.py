@@ -103,6 +103,7 @@ class SliceCopier:
     _owed: int = field(default=0, init=False)
     _pause_s: float = field(default=0.0, init=False)
     _begun: float = field(default=0.0, init=False)
+    _wrote_at: float = field(default=0.0, init=False)
     _abandoned: Event = field(default_factory=Event, init=False)
 
     def copy(self, held: HeldSlice) -> bool:
@@ -127,6 +128,7 @@ class SliceCopier:
         )
         ahead: Future[Page] | None = None
         self._abandoned = Event()
+        self._wrote_at = time.monotonic()
         try:
             self._rest()
             ahead = self._start(maker, after=held.slice.done, upto=held.slice.upto)
@@ -190,7 +192,8 @@ class SliceCopier:
     def _write(self, held: HeldSlice, page: Page) -> None:
         self.patience.call(held.require)
         written = self.patience.call(lambda: self.writer.write(page))
-        seconds = max(1e-3, time.monotonic() - self._begun)
+        seconds = max(1e-3, time.monotonic() - self._wrote_at)
+        self._wrote_at = time.monotonic()
         self.patience.call(
             lambda: held.checkpoint(
                 done=page.done,

@@ -14,7 +14,7 @@ from opensearch_funnel.engine.state import list_pipelines
 State = dict[str, Any]
 
 # What plugins keep for themselves comes with the first request to them, and stays.
-_OF_PLUGINS = (".plugins-", ".opensearch-", ".opendistro", "top_queries-")
+OF_PLUGINS = (".plugins-", ".opensearch-", ".opendistro", "top_queries-")
 _NOT_FOUND = 404
 _MOST = 1000
 _PATHS = {
@@ -35,7 +35,7 @@ def cluster_state(client: OpenSearch) -> State:
 def _indices(client: OpenSearch) -> State:
     state: State = {f"record {doc_id}": "kept" for doc_id, _ in _documents(client, STATE_INDEX)}
     for name, index in _get(client, "/_all", expand_wildcards="all", flat_settings="true").items():
-        if name != STATE_INDEX and not name.startswith(_OF_PLUGINS):
+        if name != STATE_INDEX and not name.startswith(OF_PLUGINS):
             state[f"index {name}"] = index
             state[f"documents of {name}"] = _documents(client, name)
     return state

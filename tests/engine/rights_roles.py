@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 ROLES = Path(__file__).resolve().parents[2] / "docs" / "roles.yml"
 _OF_CLUSTER = ("cluster:", "indices:admin/template/", "indices:admin/index_template/")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.engine.binding import bound_plan
+from tests.docs.running import free_port
 from tests.engine.ward import (
     PATIENT,
     PLAN_FILE,
@@ -71,29 +71,25 @@ def ward_at(  # noqa: PLR0913 - the parts of one set-up
 
 
 def free_address() -> str:
-    """Return an address that nothing listens at."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}"
+    """Return an address that nothing listens at, and that no connection is given by chance."""
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @contextmanager
-def in_background(command: str) -> Iterator[None]:
+def in_background(command: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a fix that goes on until it is stopped, as in a second terminal."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with subprocess.Popen(
-        shlex.split(command), env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL
-    ) as running:
+    with subprocess.Popen(shlex.split(command), env={**os.environ, "PATH": path}) as running:
         try:
-            yield
+            yield running
         finally:
             running.terminate()
             running.wait(60)
 
 
-def wait_for(url: str) -> None:
+def wait_for(url: str, running: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 120
-    while time.monotonic() < end:
+    while time.monotonic() < end and running.poll() is None:
         try:
             if httpx2.get(f"{url}/health", timeout=5.0).is_success:
                 return
@@ -116,8 +112,8 @@ def test_a_service_that_is_down_is_started_by_the_fix(
     with ward_at(client, node_url, plan, service_url=url, check=False) as ward:
         found = bad(ward.doctor())
         assert set(found) == {"service.reachable"}
-        with in_background(found["service.reachable"]["fix"]):
-            wait_for(url)
+        with in_background(found["service.reachable"]["fix"]) as running:
+            wait_for(url, running)
             assert bad(ward.doctor()) == {}
 
 

@@ -155,7 +155,7 @@ def test_a_checkpoint_whose_answer_got_lost_is_not_taken_for_anothers(journal: J
 
 
 def test_a_lease_is_renewed_while_a_page_takes_its_time(client: OpenSearch, target: str) -> None:
-    journal = Journal(client, target=target, lease_s=1.0)
+    journal = Journal(client, target=target, lease_s=12.0)
     journal.extend({0: 9})
     noted = Event()
 
@@ -163,11 +163,14 @@ def test_a_lease_is_renewed_while_a_page_takes_its_time(client: OpenSearch, targ
         noted.set()
         return "the model is slow"
 
-    with HeldSlice(journal, _claimed(journal, OTHER), lease_s=1.0, note=note) as held:
+    lease = _claimed(journal, OTHER)
+    with HeldSlice(journal, lease, lease_s=12.0, note=note) as held:
+        assert noted.wait(120)
         begun = time.monotonic()
-        while time.monotonic() - begun < 3.0:
-            assert journal.claim(owner="w2") is None
-        assert noted.is_set()
+        while journal.slices()[0].lease_until <= lease.slice.lease_until:
+            assert time.monotonic() - begun < 120, "the lease is not renewed"
+            time.sleep(0.1)
+        assert journal.claim(owner="w2") is None
         assert journal.slices()[0].note == "the model is slow"
         held.require()
         held.checkpoint(done=9, written=10)

@@ -24,6 +24,7 @@ from opensearch_funnel.migrating.migration import (
 )
 from opensearch_funnel.migrating.planning import save_plan
 from opensearch_funnel.migrating.target import make_target
+from tests.docs.cluster_state import OF_PLUGINS
 from tests.engine.migrations import films, make_source, stand_in
 from tests.engine.plans import (
     DOCUMENTS,
@@ -53,7 +54,7 @@ def metadata(client: OpenSearch) -> Any:
     """Read all that the cluster knows of indices, templates, pipelines and settings."""
     state = client.cluster.state(metric="metadata")["metadata"]
     # Plugins make indices of their own when they see fit.
-    indices = {n: one for n, one in state["indices"].items() if not n.startswith(".plugins")}
+    indices = {n: one for n, one in state["indices"].items() if not n.startswith(OF_PLUGINS)}
     named = {name: part for name, part in state.items() if name != "cluster_coordination"}
     return {**named, "indices": indices}
 

@@ -135,7 +135,9 @@ def test_writes_that_never_stop_are_all_in_the_target_after_the_block(
     engine_settings: Settings, client: OpenSearch, migration: Migration, tmp_path: Path, seed: int
 ) -> None:
     with writing(connect(engine_settings), migration.source, seed=seed) as writer:
+        begun = time.monotonic()
         while sum(writer.done.values()) < 100:
+            assert time.monotonic() - begun < 120, "the writer does not write"
             time.sleep(0.05)
         # A hundred documents a second, so that the copy takes its time beside the writer.
         slow = replace(options(tmp_path), documents_per_second=200.0)

@@ -15,6 +15,7 @@ from opensearch_funnel.engine.scanning import StoredDocument, shard_bounds
 from opensearch_funnel.engine.source_bytes import decoded_source
 from opensearch_funnel.migrating.journal import Journal
 from opensearch_funnel.migrating.migration import Migration, update_migration
+from opensearch_funnel.migrating.operating import workers_at_work
 from opensearch_funnel.migrating.verifying.coverage import Expected, faults_of
 from opensearch_funnel.migrating.verifying.documents import Comparison, compare_documents
 from opensearch_funnel.migrating.verifying.probes import ProbeQuery
@@ -28,6 +29,9 @@ from opensearch_funnel.migrating.verifying.searchable import (
 )
 
 _WANTED = Wanted()
+_FEW, _SMALL_SHARE = 1000, 0.05
+"""What workers may have left to copy for the copy to count as finished."""
+_LOOK_S, _AGAIN_S = 5.0, 0.2
 
 
 def verify(  # noqa: PLR0913 - what is asked for
@@ -75,7 +79,7 @@ def verify(  # noqa: PLR0913 - what is asked for
         total=count_documents(client, index=source),
     )
     checks = [
-        _copied(client, migration, bounds=bounds),
+        _copied(client, migration, bounds=bounds, documents=found.documents),
         _counts(client, migration, found),
         _documents(found),
         *check_schema(client, migration),
@@ -119,21 +123,42 @@ def _refuse(migration: Migration) -> None:
         )
 
 
-def _copied(client: OpenSearch, migration: Migration, *, bounds: dict[int, int]) -> Check:
-    slices = Journal(client, target=migration.target).slices()
-    reached = {one.shard for one in slices}
-    left = sum(one.upto - one.done for one in slices)
-    left += sum(bound + 1 for shard, bound in bounds.items() if shard not in reached)
+def _copied(
+    client: OpenSearch, migration: Migration, *, bounds: dict[int, int], documents: int
+) -> Check:
+    """See that the copy is finished, but for what workers are at right now.
+
+    The cutover copies and compares the rest; a copy that stopped half way is another thing.
+    """
+    most = max(_FEW, documents * _SMALL_SHARE)
+    until = time.monotonic() + _LOOK_S
+    while True:
+        left = _left(client, migration, bounds=bounds)
+        workers = workers_at_work(client, migration)
+        passed = left == 0 or bool(workers and left <= most)
+        # A worker writes down what there is to do before it takes it up.
+        if passed or left > most or time.monotonic() > until:
+            break
+        time.sleep(_AGAIN_S)
+    at_it = f"; {' and '.join(workers)} is at it" if workers else ""
     return Check(
         name="copied",
-        passed=left == 0,
+        passed=passed,
         summary=(
             "everything that was to be copied is copied"
             if left == 0
-            else f"{left:,} operations are not copied yet: funnel migrate run {migration.alias}"
+            else f"{left:,} operations are not copied yet{at_it}"
+            + ("" if passed else f": funnel migrate run {migration.alias}")
         ),
-        details={"operations_left": left},
+        details={"operations_left": left, "workers": workers},
     )
+
+
+def _left(client: OpenSearch, migration: Migration, *, bounds: dict[int, int]) -> int:
+    slices = Journal(client, target=migration.target).slices()
+    reached = {one.shard for one in slices}
+    left = sum(one.upto - one.done for one in slices)
+    return left + sum(bound + 1 for shard, bound in bounds.items() if shard not in reached)
 
 
 def _counts(client: OpenSearch, migration: Migration, found: Comparison) -> Check:
