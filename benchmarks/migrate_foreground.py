@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ _ROOT = Path(__file__).resolve().parents[1]
 _STATES = ("none", "auto", "off")
 _CLIENTS = 32
 _STARTS_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A search: how long its client waited, and what the node says that it took."""
+
+    waited_ms: float
+    took_ms: float
 
 
 def run(  # noqa: PLR0913 - the size of the run
@@ -68,10 +77,11 @@ def run(  # noqa: PLR0913 - the size of the run
         progress: hears of every state.
 
     Returns:
-        Of each state the latency in milliseconds and documents a second, and the ratios to none.
+        Of each state documents a second, what clients waited in milliseconds, what the node says
+        that searches took (``node_``), and the ratios of both to no migration.
     """
     client = connect(Settings(url=url), pool_size=_CLIENTS)
-    taken: dict[str, list[float]] = {state: [] for state in _STATES}
+    timed: dict[str, list[Timed]] = {state: [] for state in _STATES}
     copied: dict[str, list[float]] = {state: [] for state in _STATES}
     with planned(
         client,
@@ -89,7 +99,7 @@ def run(  # noqa: PLR0913 - the size of the run
                 for state in order:
                     with _migrating(setting, url=url, throttle=state):
                         before, begun = _written(setting), time.monotonic()
-                        taken[state] += _searches(
+                        timed[state] += _searches(
                             client,
                             setting.alias,
                             queries,
@@ -100,13 +110,16 @@ def run(  # noqa: PLR0913 - the size of the run
                         copied[state].append((_written(setting) - before) / elapsed)
                     advance(1)
     found = {
-        state: {**_spread(taken[state]), "documents_per_second": round(_mean(copied[state]), 1)}
+        state: {
+            **_spread([one.waited_ms for one in timed[state]]),
+            **_spread([one.took_ms for one in timed[state]], prefix="node_"),
+            "documents_per_second": round(_mean(copied[state]), 1),
+        }
         for state in _STATES
     }
+    cuts = ("p50_ms", "p99_ms", "node_p50_ms", "node_p99_ms")
     ratios = {
-        state: {
-            cut: round(found[state][cut] / found["none"][cut], 2) for cut in ("p50_ms", "p99_ms")
-        }
+        state: {cut: round(found[state][cut] / max(1.0, found["none"][cut]), 2) for cut in cuts}
         for state in ("auto", "off")
     }
     return {
@@ -137,18 +150,18 @@ def _queries(client: OpenSearch, index: str) -> list[str]:
 
 def _searches(
     client: OpenSearch, alias: str, queries: list[str], *, seconds: float, per_second: float
-) -> list[float]:
-    """Search at a fixed rate; return what each took, in milliseconds."""
+) -> list[Timed]:
+    """Search at a fixed rate, and time each."""
     begun = time.monotonic()
 
-    def one(number: int) -> float:
+    def one(number: int) -> Timed:
         due = begun + number / per_second
         time.sleep(max(0.0, due - time.monotonic()))
         query = {"multi_match": {"query": queries[number % len(queries)], "fields": list(FIELDS)}}
-        client.search(
+        answer = client.search(
             index=alias, body={"query": query, "size": 10}, params={"search_pipeline": "_none"}
         )
-        return (time.monotonic() - due) * 1000
+        return Timed((time.monotonic() - due) * 1000, answer["took"])
 
     with ThreadPoolExecutor(_CLIENTS) as clients:
         return list(clients.map(one, range(int(seconds * per_second))))
@@ -192,13 +205,10 @@ def _written(setting: Setting) -> int:
     return sum(one.written for one in slices)
 
 
-def _spread(taken: list[float]) -> dict[str, float]:
+def _spread(taken: list[float], *, prefix: str = "") -> dict[str, float]:
     cuts = statistics.quantiles(taken, n=100)
-    return {
-        "p50_ms": round(cuts[49], 2),
-        "p95_ms": round(cuts[94], 2),
-        "p99_ms": round(cuts[98], 2),
-    }
+    named = (("p50_ms", 49), ("p95_ms", 94), ("p99_ms", 98))
+    return {prefix + name: round(cuts[place], 2) for name, place in named}
 
 
 def _mean(values: list[float]) -> float:

@@ -82,23 +82,39 @@ def get_versioned(client: OpenSearch, key: str) -> tuple[dict[str, Any], Version
 
 
 def list_records(client: OpenSearch, *, kind: str) -> list[tuple[dict[str, Any], Version]]:
-    """Read all records of a kind, in no order."""
+    """Read all records of a kind, in no order.
+
+    One that is written meanwhile moves behind all others, and is read as it is then.
+    """
+    records: dict[str, tuple[dict[str, Any], Version]] = {}
+    hits = _page(client, kind=kind, after=-1)
+    while hits:
+        for hit in hits:
+            records[hit["_id"]] = (hit["_source"], Version(hit["_seq_no"], hit["_primary_term"]))
+        hits = _page(client, kind=kind, after=hits[-1]["_seq_no"]) if len(hits) == _MOST else []
+    return list(records.values())
+
+
+def _page(client: OpenSearch, *, kind: str, after: int) -> list[dict[str, Any]]:
     try:
         found = client.search(
             index=STATE_INDEX,
             body={
-                "query": {"term": {"kind": kind}},
+                "query": {
+                    "bool": {
+                        "filter": [{"term": {"kind": kind}}, {"range": {"_seq_no": {"gt": after}}}]
+                    }
+                },
                 "size": _MOST,
+                "sort": [{"_seq_no": {"order": "asc", "unmapped_type": "long"}}],
                 "seq_no_primary_term": True,
             },
             params={"search_pipeline": "_none"},
         )
     except IndexMissingError:
         return []
-    return [
-        (hit["_source"], Version(hit["_seq_no"], hit["_primary_term"]))
-        for hit in found["hits"]["hits"]
-    ]
+    hits: list[dict[str, Any]] = found["hits"]["hits"]
+    return hits
 
 
 def delete_record(client: OpenSearch, key: str) -> None:

@@ -29,8 +29,9 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, FunnelError, IndexMissingError
 from opensearch_funnel.engine.client import connect
+from opensearch_funnel.migrating.migration import find_migration
 from opensearch_funnel.migrating.swapping import call_off, indices_behind
-from opensearch_funnel.migrating.write_block import lift_block
+from opensearch_funnel.migrating.write_block import block_writes, lift_block, writes_blocked
 from opensearch_funnel.settings import Settings, load_settings
 
 _READY, _ARMED, _DONE = "ready", "armed", "done"
@@ -50,6 +51,8 @@ class Watch:
         fence: the alias without which the swap cannot be made.
         deadline_s: how long the block may last, from the moment on that it was announced.
         was_blocked: whether writes were blocked before all this: then they stay so.
+        closes: an index that is open for writes meanwhile, and blocked again where the aliases
+            stay; empty for none.
     """
 
     alias: str
@@ -59,23 +62,62 @@ class Watch:
     fence: str
     deadline_s: float
     was_blocked: bool = False
+    closes: str = ""
 
 
 def let_go(client: OpenSearch, watch: Watch) -> bool:
     """Call a swap off and lift the write block, unless the swap was made already.
 
-    May be called by anyone, any number of times.
+    May be called by anyone, any number of times, and late: where a newer attempt is under way by
+    then, the block is that one's.
 
     Returns:
         Whether the aliases have stayed where they were; if not, the block stays, too.
+
+    Raises:
+        EngineError: the cluster refused or did not answer; it can be called again.
     """
     stopped = call_off(client, index=watch.fenced, fence=watch.fence)
     if not stopped and moved(client, watch):
         return False
+    if _of_another(client, watch) or (not stopped and _left(client, watch)):
+        return True
     if not watch.was_blocked:
         with suppress(IndexMissingError):
             lift_block(client, index=watch.blocked)
+    if watch.closes:
+        with suppress(IndexMissingError):
+            _close(client, watch)
     return True
+
+
+def _left(client: OpenSearch, watch: Watch) -> bool:
+    """Say whether the alias is at other indices by now, where a later migration brought it."""
+    behind = indices_behind(client, alias=watch.alias)
+    return bool(behind) and watch.blocked not in behind
+
+
+def _of_another(client: OpenSearch, watch: Watch) -> bool:
+    """Say whether another attempt is written down: it is, before it blocks anything."""
+    migration = find_migration(client, watch.alias)
+    stored = None if migration is None else migration.cutover.get("watch")
+    return stored is not None and stored["fence"] != watch.fence
+
+
+def _close(client: OpenSearch, watch: Watch) -> None:
+    """Block the source's writes again: a rollback had opened it for the writes it carries back."""
+    try:
+        if not writes_blocked(client, index=watch.closes):
+            block_writes(client, index=watch.closes)
+    except IndexMissingError:
+        raise
+    except EngineError as error:
+        raise type(error)(
+            f"the source {watch.closes} takes writes, although clients use {watch.blocked}: run "
+            f"the rollback again ({error})",
+            status=error.status,
+            kind=error.kind,
+        ) from error
 
 
 def moved(client: OpenSearch, watch: Watch) -> bool:

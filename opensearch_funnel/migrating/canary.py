@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle
 from threading import Event, Thread
 from typing import Any
@@ -20,11 +21,20 @@ from opensearch_funnel.engine.indices import refresh_index
 _SAMPLES = 50
 _WORDS = 8
 _WORD = re.compile(r"\w{3,}")
-_BEFORE, _RECENT = 15, 5
+_BEFORE, _RECENT = 25, 10
+_ENOUGH = 3
 _EVERY_S, _FIRST_EVERY_S = 1.0, 0.1
 
 TimeSearch = Callable[[], float]
 """Search once; return the milliseconds that it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What searches took, in milliseconds: half of them at most this, and nine of ten that."""
+
+    median_ms: float
+    tail_ms: float
 
 
 class Canary:
@@ -43,14 +53,14 @@ class Canary:
         self._wake = Event()
 
     @property
-    def baseline_ms(self) -> float | None:
-        """Median of the last searches while the migration did nothing; ``None`` before any."""
-        return statistics.median(self._idle) if self._idle else None
+    def baseline(self) -> Spread | None:
+        """What the last searches took while the migration did nothing; ``None`` before any."""
+        return _spread(self._idle)
 
     @property
-    def recent_ms(self) -> float | None:
-        """Median of the last searches while it worked; ``None`` before any."""
-        return statistics.median(self._recent) if self._recent else None
+    def recent(self) -> Spread | None:
+        """What the last searches took while it worked; ``None`` before there are enough."""
+        return _spread(self._recent) if len(self._recent) >= _ENOUGH else None
 
     def work(self) -> None:
         """Be told that the migration begins to work: a search is timed at once."""
@@ -98,6 +108,13 @@ class Canary:
                 # Not before the page has begun to be read.
                 stop.wait(_FIRST_EVERY_S)
             self.sample()
+
+
+def _spread(taken: Iterable[float]) -> Spread | None:
+    found = sorted(taken)
+    if not found:
+        return None
+    return Spread(statistics.median(found), found[(len(found) * 9) // 10])
 
 
 def canary_search(client: OpenSearch, index: str, *, fields: Sequence[str]) -> TimeSearch | None:

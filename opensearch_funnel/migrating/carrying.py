@@ -87,7 +87,9 @@ class Carrier:
         self._only_count = only_count
         self._reached = by_shard(migration.cutover["target_bounds"])
         self._source_bounds = by_shard(migration.cutover["source_bounds"])
-        self._touched: dict[int, set[int]] = {shard: set() for shard in self._source_bounds}
+        self._uncopied = _operations(migration, "missing")
+        stale = _operations(migration, "stale")
+        self._touched = {shard: set(stale.get(shard, ())) for shard in self._source_bounds}
         self._slots = _slots_of_source(migration)
         self._known = _written_down(client, migration)
         self.found = Carried()
@@ -148,7 +150,7 @@ class Carrier:
         """
         migration = self._migration
         here, there = (self._counted(name) for name in (migration.source, migration.target))
-        if not (self._only_count or others) and here == there:
+        if not (self._only_count or others) and here - self.uncopied() == there:
             # All that the target has is in the source by now: as many means the same.
             return 0
         suspects: dict[Key, None] = {}
@@ -157,10 +159,24 @@ class Carrier:
         suspects |= dict.fromkeys(key for key in self._written_since() if key in self._known)
         present = present_documents(self._client, index=self._migration.target, keys=suspects)
         gone = [key for key in suspects if key not in present]
+        if not self._only_count:
+            # A delete leaves nothing in the source by which the next attempt could know it.
+            self._write_down(gone)
         self._write([delete_line(doc_id, routing=routing) for doc_id, routing in gone])
         self.found.deleted.update(gone)
         self.found.written.difference_update(gone)
         return len(gone)
+
+    def uncopied(self) -> int:
+        """Count the documents of the source that never were in the target, and are as they were.
+
+        Those are of a cutover that was forced: clients could not delete what they did not have.
+        """
+        source = self._migration.source
+        return sum(
+            len(source_shard(self._client, source, shard=shard).read_at(operations))
+            for shard, operations in self._uncopied.items()
+        )
 
     def _counted(self, index: str) -> int:
         refresh_index(self._client, index=index)
@@ -205,13 +221,20 @@ class Carrier:
         from, but the document that it was made of may have been carried, or be another one.
         """
         touched = frozenset(self._touched[shard])
+        uncopied = self._uncopied.get(shard, frozenset())
         original = source_shard(self._client, self._migration.source, shard=shard)
         copies = copies_of(self._client, self._migration.target, shard=shard)
         found = difference(
-            replace(original, without=touched), replace(copies, without=touched), bound=bound
+            replace(original, without=touched | uncopied),
+            replace(copies, without=touched),
+            bound=bound,
         )
         placed = [*found.missing, *original.read_at(touched).values()]
-        return [(one.doc_id, one.routing) for one in placed if one.at <= bound]
+        return [
+            (one.doc_id, one.routing)
+            for one in placed
+            if one.at <= bound and one.at not in uncopied
+        ]
 
     def _written_since(self) -> Iterator[Key]:
         """Read which documents were written to the source since the cutover."""
@@ -268,6 +291,12 @@ def _written_down(client: OpenSearch, migration: Migration) -> set[Key]:
         for record, _ in list_records(client, kind=_kind(migration))
         for doc_id, routing in record["keys"]
     }
+
+
+def _operations(migration: Migration, name: str) -> dict[int, frozenset[int]]:
+    """Read operations that the cutover has written down, by shard; none for an older record."""
+    stored: Mapping[str, Iterable[int]] = migration.cutover.get(name, {})
+    return {int(shard): frozenset(operations) for shard, operations in stored.items()}
 
 
 def _kind(migration: Migration) -> str:

@@ -30,14 +30,21 @@ from opensearch_funnel.migrating.before_cutover import (
 )
 from opensearch_funnel.migrating.block_clock import MAX_BLOCK_S, BlockClock
 from opensearch_funnel.migrating.block_guard import BlockGuard, Watch, guarded
-from opensearch_funnel.migrating.differences import copies_of, difference, source_shard
+from opensearch_funnel.migrating.differences import (
+    Difference,
+    copies_of,
+    difference,
+    source_shard,
+)
 from opensearch_funnel.migrating.encoding import SlotEncoder
 from opensearch_funnel.migrating.guarding import still_planned
+from opensearch_funnel.migrating.journal import Journal
 from opensearch_funnel.migrating.migration import Migration, update_migration
 from opensearch_funnel.migrating.objections import Objections
 from opensearch_funnel.migrating.operating import operating
 from opensearch_funnel.migrating.passes import WorkOptions
-from opensearch_funnel.migrating.recovering import put_right, settle, watched
+from opensearch_funnel.migrating.present import present_documents
+from opensearch_funnel.migrating.recovering import put_right, settle, still_under_way, watched
 from opensearch_funnel.migrating.run_report import RunReport
 from opensearch_funnel.migrating.running import RunOptions, catch_up, run
 from opensearch_funnel.migrating.stopping import stop_workers
@@ -141,6 +148,8 @@ class _Cutover:
         self._letters = letters
         self._progress = progress
         self._behind = 0
+        self._missing: dict[str, list[int]] = {}
+        self._stale: dict[str, list[int]] = {}
 
     def run(self) -> CutoverReport:
         """Do it."""
@@ -251,7 +260,7 @@ class _Cutover:
             # Not before: a final pipeline runs over whatever is written, also over the last copies.
             put_ingest_pipelines(client, migration)
         aliases = aliases_of(client, index=migration.source)
-        self._write_down(bounds, aliases)
+        self._write_down(bounds, aliases, watch=watch)
         clock.check(left=0)
         begun = time.monotonic()
         swap_aliases(
@@ -311,14 +320,18 @@ class _Cutover:
         """See that both indices have the same documents, shard by shard."""
         client, source, target = self._client, self._migration.source, self._migration.target
         refresh_index(client, index=target)
+        dead: dict[int, set[int]] = {}
+        for one in Journal(client, target=target).slices():
+            dead.setdefault(one.shard, set()).update(one.dead_at)
         reasons = []
         for shard, bound in bounds.items():
             found = difference(
-                source_shard(client, source, shard=shard),
+                source_shard(client, source, shard=shard, without=dead.get(shard, ())),
                 copies_of(client, target, shard=shard),
                 bound=bound,
             )
             if found.extra or found.missing:
+                self._remember(shard, found)
                 reasons.append(
                     f"shard {shard}: {len(found.missing):,} documents without a copy, "
                     f"{len(found.extra):,} copies without a document"
@@ -328,16 +341,30 @@ class _Cutover:
             reasons.append(f"{here:,} documents in {source}, {there:,} in {target}")
         self._objections.make(reasons, fix="funnel migrate verify")
 
-    def _write_down(self, bounds: Mapping[int, int], aliases: Aliases) -> None:
+    def _remember(self, shard: int, found: Difference) -> None:
+        """Keep what the two have not in common: a rollback would take it for clients' deletes."""
+        keys = {one.at: (one.doc_id, one.routing) for one in found.missing}
+        older = present_documents(self._client, index=self._migration.target, keys=keys.values())
+        self._missing[str(shard)] = [at for at, key in keys.items() if key not in older]
+        self._stale[str(shard)] = [
+            *(at for at, key in keys.items() if key in older),
+            *(one.at for one in found.extra),
+        ]
+
+    def _write_down(self, bounds: Mapping[int, int], aliases: Aliases, *, watch: Watch) -> None:
         """Keep what a rollback needs to know, before there is anything to roll back."""
         target_bounds = shard_bounds(self._client, self._migration.target)
         details: dict[str, Any] = {
             "source_bounds": {str(shard): bound for shard, bound in bounds.items()},
             "target_bounds": {str(shard): bound for shard, bound in target_bounds.items()},
             "aliases": aliases,
+            # Without a copy, and with a copy of another version: only where it was forced.
+            "missing": self._missing,
+            "stale": self._stale,
         }
 
         def change(present: Migration) -> Migration:
+            still_under_way(present, watch)
             return replace(present, cutover={**present.cutover, **details})
 
         self._migration = update_migration(self._client, self._migration.alias, change)

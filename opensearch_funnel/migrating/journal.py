@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -116,12 +116,16 @@ class Journal:
     def done(self) -> dict[int, int]:
         """Return, by shard, up to which operation every one is copied; -1 for none.
 
-        A slice that is not finished holds back all that come behind it.
+        A slice that is not finished holds back all that come behind it, and so does one that is
+        not there.
         """
         reached: dict[int, int] = {}
         open_shards: set[int] = set()
         for one in self.slices():
             if one.shard in open_shards:
+                continue
+            if one.after > reached.setdefault(one.shard, -1):
+                open_shards.add(one.shard)
                 continue
             reached[one.shard] = one.done
             if not one.finished:
@@ -238,7 +242,13 @@ class Journal:
     def release(self, lease: Lease) -> None:
         """Give a slice back; one that another worker has taken over already is its own."""
         with suppress(LeaseLostError):
-            self._replace(lease, owner="", lease_until=0.0, rate=0.0, note="")
+            self._own(lease, lambda _: {"owner": "", "lease_until": 0.0, "rate": 0.0, "note": ""})
+
+    def release_all(self, *, owner: str) -> None:
+        """Give back all that a worker holds: also what it was given as it was interrupted."""
+        for one, version in self._read():
+            if one.owner == owner:
+                self.release(Lease(one, version))
 
     def forget(self) -> None:
         """Delete the journal."""
@@ -246,14 +256,23 @@ class Journal:
             delete_record(self._client, self._key(one))
 
     def _kept(self, lease: Lease, **changes: Any) -> Lease:
+        """Change a slice that is held, and keep it for another while."""
+        until = {"lease_until": time.time() + self._lease_s}
+
+        def unless_done(present: Slice) -> dict[str, Any]:
+            return until if present.done > lease.slice.done else {**changes, **until}
+
+        return self._own(lease, unless_done)
+
+    def _own(self, lease: Lease, changes: Callable[[Slice], dict[str, Any]]) -> Lease:
         """Change a slice that is held; a write of our own whose answer got lost counts as done.
 
         Nobody else writes under our name: the record of another version that bears it is what we
-        wrote ourselves, on a connection that broke before the answer came.
+        wrote ourselves, on a connection that broke, or in a thread that was interrupted, before
+        the answer came.
         """
-        until = time.time() + self._lease_s
         try:
-            return self._replace(lease, lease_until=until, **changes)
+            return self._replace(lease, **changes(lease.slice))
         except LeaseLostError:
             found = get_versioned(self._client, self._key(lease.slice))
             if found is None:
@@ -261,9 +280,7 @@ class Journal:
             present = Lease(_slice(found[0]), found[1])
             if present.slice.owner != lease.slice.owner:
                 raise
-        if present.slice.done > lease.slice.done:
-            return self._replace(present, lease_until=until)
-        return self._replace(present, lease_until=until, **changes)
+        return self._replace(present, **changes(present.slice))
 
     def _replace(self, lease: Lease, **changes: Any) -> Lease:
         changed = replace(lease.slice, **changes)

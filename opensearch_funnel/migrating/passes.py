@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.core.errors import EngineError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.engine.scanning import seq_no_histogram
 from opensearch_funnel.migrating.copying import Page
@@ -45,6 +46,7 @@ class WorkOptions:
         slice_operations: most operations of a slice: what one worker leases.
         lease_s: how long another worker waits for one that was killed on another machine.
         letters: the folder for refused documents; below the settings' home if not given.
+        yields: make pages when nobody else wants the core; not while writers are kept waiting.
         owner: who the worker is; this process if not given.
     """
 
@@ -53,6 +55,7 @@ class WorkOptions:
     slice_operations: int = SLICE_OPERATIONS
     lease_s: float = LEASE_S
     letters: Path | None = None
+    yields: bool = True
     owner: str = field(default_factory=worker_name)
 
     def letters_of(self, migration: Migration) -> Path:
@@ -120,6 +123,7 @@ class Worker:
             wrote=self._wrote,
             size=PageSize(most=self._options.page),
             stopped=stopped,
+            yields=self._options.yields,
         )
 
     @property
@@ -152,9 +156,15 @@ class Worker:
         task = (
             self._progress.task(label, total=self._left(bounds)) if label else nullcontext(_forget)
         )
-        with task as advance:
-            self._advance = advance
-            return self._copy(bounds)
+        try:
+            with task as advance:
+                self._advance = advance
+                return self._copy(bounds)
+        except BaseException:
+            # Whoever is interrupted may have been given a slice that he does not know of yet.
+            with suppress(EngineError):
+                self.journal.release_all(owner=self._options.owner)
+            raise
 
     def remove_deleted(self, bounds: Mapping[int, int]) -> Removal:
         """Delete the copies of documents that are gone; all up to the bounds was copied."""

@@ -1,4 +1,9 @@
-"""Let others go first: work in a thread that the system runs when nobody else wants the core."""
+"""Let others go first: work in threads that the system runs when nobody else wants the core.
+
+Linux compares priorities within a session of processes, or a control group, and shares the cores
+evenly between those. So beside a node that was started elsewhere they do little, and what helps
+is the throttle, and half of the cores.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 LOWEST = 19
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 Result = TypeVar("Result")
 
 
@@ -28,8 +35,19 @@ def yield_to_others() -> None:
         return
 
 
-def start_in_background(work: Callable[[], Result]) -> Future[Result]:
-    """Run something in a thread that yields to others.
+def cores_beside_node(url: str) -> int | None:
+    """Return half of the cores where a node is on this machine, too; ``None`` where it is not.
+
+    Args:
+        url: of the cluster.
+    """
+    if urlsplit(url).hostname not in _HERE:
+        return None
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def start_in_background(work: Callable[[], Result], *, yields: bool = True) -> Future[Result]:
+    """Run something in a thread, which by default yields to others.
 
     What it opens (a model with its threads) keeps that priority. The thread does not keep the
     process from ending.
@@ -37,7 +55,8 @@ def start_in_background(work: Callable[[], Result]) -> Future[Result]:
     outcome: Future[Result] = Future()
 
     def run() -> None:
-        yield_to_others()
+        if yields:
+            yield_to_others()
         try:
             outcome.set_result(work())
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for

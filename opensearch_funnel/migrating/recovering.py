@@ -12,13 +12,13 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError, IndexMissingError
+from opensearch_funnel.core.errors import IndexMissingError, InputError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.migrating.block_guard import Watch, let_go
+from opensearch_funnel.migrating.final_pipeline import put_final_pipeline_back
 from opensearch_funnel.migrating.migration import Migration, Phase, load_migration, update_migration
 from opensearch_funnel.migrating.operating import operating, operator_at_work
 from opensearch_funnel.migrating.target_body import ingest_settings, loading_settings
-from opensearch_funnel.migrating.write_block import block_writes, writes_blocked
 
 _WATCH = "watch"
 _UNDER_WAY: dict[str, tuple[str, Phase, Phase]] = {
@@ -64,19 +64,25 @@ def put_right(
 def settle(client: OpenSearch, migration: Migration) -> Migration:
     """Finish or undo the step that a migration is in; its lock has to be held.
 
+    Whoever has lost that lock may call it, too: an attempt that somebody else has begun since is
+    left alone.
+
     Returns:
         The migration as it is stored afterwards.
     """
     step, made, undone = _UNDER_WAY[migration.phase]
     watch = watch_of(migration)
     stayed = watch is None or let_go(client, watch)
+    present = load_migration(client, migration.alias)
+    if not _same_attempt(present, migration):
+        return present
     if stayed and migration.phase == "rolling_back":
-        _close_source(client, migration)
+        put_final_pipeline_back(client, migration)
     if stayed and migration.phase == "cutting_over" and migration.target_uuid:
         _take_pipelines_off(client, migration)
 
     def change(present: Migration) -> Migration:
-        if present.phase != migration.phase:
+        if not _same_attempt(present, migration):
             return present
         phase = undone if stayed else made
         details = {name: value for name, value in present.cutover.items() if name != _WATCH}
@@ -97,22 +103,34 @@ def watch_of(migration: Migration) -> Watch | None:
     return None if stored is None else Watch(**stored)
 
 
+def still_under_way(migration: Migration, watch: Watch) -> None:
+    """See that nobody has put an attempt right that was thought to be cut off.
+
+    Args:
+        migration: as it is stored, read after the fence was raised: who puts it right later takes
+            the fence away.
+        watch: of the attempt.
+
+    Raises:
+        InputError: somebody has; nothing may be moved any more.
+    """
+    stored = watch_of(migration)
+    if migration.phase not in _UNDER_WAY or stored is None or stored.fence != watch.fence:
+        raise InputError(
+            f"somebody took this step of {migration.alias} for cut off and put it right: see "
+            f"funnel migrate status {migration.alias}, and run it again"
+        )
+
+
+def _same_attempt(present: Migration, migration: Migration) -> bool:
+    """Say whether two readings of a migration are of one attempt at one step."""
+    here, there = watch_of(present), watch_of(migration)
+    fences = (here and here.fence, there and there.fence)
+    return present.phase == migration.phase and fences[0] == fences[1]
+
+
 def _before(phase: Phase) -> Phase:
     return _UNDER_WAY[phase][2]
-
-
-def _close_source(client: OpenSearch, migration: Migration) -> None:
-    """Block the source's writes again: a rollback had opened it for the writes it carries back."""
-    try:
-        if not writes_blocked(client, index=migration.source):
-            block_writes(client, index=migration.source)
-    except EngineError as error:
-        raise type(error)(
-            f"the source {migration.source} takes writes, although clients use "
-            f"{migration.target}: run the rollback again ({error})",
-            status=error.status,
-            kind=error.kind,
-        ) from error
 
 
 def _take_pipelines_off(client: OpenSearch, migration: Migration) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError
 from opensearch_funnel.core.funnel_object import READY
-from opensearch_funnel.engine.scanning import StoredDocument, read_page
+from opensearch_funnel.engine.scanning import StoredDocument, ask_within_window, read_page
+from opensearch_funnel.engine.scanning.asking import search_params
 
 _FOUND_AT_ONCE = 1000
 _ENCODED = [{"term": {"funnel.state": READY}}, {"exists": {"field": "funnel.hash"}}]
@@ -85,25 +88,30 @@ def _waiting_ranges(  # noqa: PLR0913 - a range, and how it is read
 def _waiting(client: OpenSearch, index: str, *, shard: int, after: int, upto: int) -> Iterator[int]:
     while True:
         operations = {"range": {"_seq_no": {"gt": after, "lte": upto}}}
-        answer = client.search(
-            index=index,
-            body={
-                "size": _FOUND_AT_ONCE,
-                "query": {"bool": {"filter": [operations, _WAITING]}},
-                "sort": [{"_seq_no": "asc"}],
-                "_source": False,
-                "track_total_hits": False,
-            },
-            params={
-                "preference": f"_shards:{shard}|_primary",
-                "search_pipeline": "_none",
-                "allow_partial_search_results": "false",
-            },
+        body = {
+            "query": {"bool": {"filter": [operations, _WAITING]}},
+            "sort": [{"_seq_no": "asc"}],
+            "_source": False,
+            "track_total_hits": False,
+        }
+        answer, size = ask_within_window(
+            client,
+            index,
+            size=_FOUND_AT_ONCE,
+            ask=partial(_asked, client, index, shard=shard, body=body),
         )
         if answer["timed_out"] or answer["_shards"]["failed"]:
             raise EngineError(f"a search of {index} was cut short: see GET _cluster/health")
         found = [int(hit["sort"][0]) for hit in answer["hits"]["hits"]]
         yield from found
-        if len(found) < _FOUND_AT_ONCE:
+        if len(found) < size:
             return
         after = found[-1]
+
+
+def _asked(
+    client: OpenSearch, index: str, size: int, *, shard: int, body: Mapping[str, Any]
+) -> Any:
+    return client.search(
+        index=index, body={**body, "size": size}, params=search_params(shard=shard)
+    )

@@ -23,11 +23,15 @@ from opensearch_funnel.engine.scanning import shard_bounds, shard_states
 from opensearch_funnel.migrating.block_clock import MAX_BLOCK_S, BlockClock
 from opensearch_funnel.migrating.block_guard import BlockGuard, Watch, guarded
 from opensearch_funnel.migrating.carrying import Carrier
+from opensearch_funnel.migrating.final_pipeline import (
+    put_final_pipeline_back,
+    take_final_pipeline_off,
+)
 from opensearch_funnel.migrating.guarding import still_planned
-from opensearch_funnel.migrating.migration import Migration, update_migration
+from opensearch_funnel.migrating.migration import Migration, load_migration, update_migration
 from opensearch_funnel.migrating.objections import Objections
 from opensearch_funnel.migrating.operating import operating
-from opensearch_funnel.migrating.recovering import put_right, settle, watched
+from opensearch_funnel.migrating.recovering import put_right, settle, still_under_way, watched
 from opensearch_funnel.migrating.snapshots import snapshot_differences
 from opensearch_funnel.migrating.swapping import (
     Aliases,
@@ -188,8 +192,9 @@ class _Rollback:
         self._progress = progress
         self._foreign = 0
         self._opened = False
+        self._carries = False
         self._carrier = Carrier(
-            client, migration, open_source=self._open_source, only_count=discard_writes
+            client, migration, open_source=self._open_for_carrying, only_count=discard_writes
         )
 
     def run(self) -> RollbackReport:
@@ -205,6 +210,7 @@ class _Rollback:
             fence=fence_name(migration.target),
             deadline_s=self._max_block_s + _GUARD_WAITS_S,
             was_blocked=writes_blocked(client, index=migration.target),
+            closes=migration.source,
         )
         with guarded(watch, settings=self._settings) as guard, self._begun(watch, guard):
             self._carry_in_the_open()
@@ -264,12 +270,14 @@ class _Rollback:
             block_writes(client, index=migration.source)
         else:
             self._open_source()
+        put_final_pipeline_back(client, migration)
         aliases = {
             name: properties
             for name, properties in aliases_of(client, index=migration.target).items()
             if name not in {watch.fence, migration.writing_alias}
         }
         untouched = self._source_untouched()
+        still_under_way(load_migration(client, migration.alias), watch)
         begun = time.monotonic()
         swap_aliases(
             client,
@@ -303,6 +311,13 @@ class _Rollback:
         self._finish(report)
         return report
 
+    def _open_for_carrying(self) -> None:
+        """Have the source take what is carried as it is."""
+        if not self._carries:
+            take_final_pipeline_off(self._client, self._migration)
+            self._carries = True
+        self._open_source()
+
     def _open_source(self) -> None:
         """Have the source take writes, once."""
         if not self._opened:
@@ -320,10 +335,11 @@ class _Rollback:
         refresh_index(self._client, index=source)
         here, there = (count_documents(self._client, index=name) for name in (source, target))
         reasons = []
-        if here - self._foreign != there:
+        uncopied = self._carrier.uncopied()
+        if here - self._foreign - uncopied != there:
             reasons.append(
-                f"{here:,} documents in {source}, {self._foreign:,} of them by somebody else, and "
-                f"{there:,} in {target}"
+                f"{here:,} documents in {source}, {self._foreign:,} of them by somebody else and "
+                f"{uncopied:,} never copied, and {there:,} in {target}"
             )
         self._objections.make(reasons, fix="run it again")
 

@@ -187,7 +187,7 @@ def catch_up(  # noqa: PLR0913 - as run
         may_go_on=may_go_on,
         patience=patience,
         stopped=stopped,
-        options=WorkOptions(letters=letters, senders=_CATCH_UP_SENDERS),
+        options=WorkOptions(letters=letters, senders=_CATCH_UP_SENDERS, yields=False),
         progress=progress,
     )
     bounds = patience.call(lambda: shard_bounds(client, migration.source, settled=True))

@@ -87,6 +87,7 @@ class SliceCopier:
             does, too.
         wrote: hears of every page that was written down.
         stopped: ends every waiting.
+        yields: make pages when nobody else wants the core; not while writers are kept waiting.
     """
 
     client: OpenSearch
@@ -99,6 +100,7 @@ class SliceCopier:
     wrote: Callable[[Page, Written], None]
     size: PageSize = field(default_factory=PageSize)
     stopped: Event = field(default_factory=Event)
+    yields: bool = True
     paused_s: float = field(default=0.0, init=False)
     _owed: int = field(default=0, init=False)
     _pause_s: float = field(default=0.0, init=False)
@@ -162,7 +164,9 @@ class SliceCopier:
         return ""
 
     def _start(self, maker: PageMaker, *, after: int, upto: int) -> Future[Page]:
-        return start_in_background(lambda: self._make(maker, after=after, upto=upto))
+        return start_in_background(
+            lambda: self._make(maker, after=after, upto=upto), yields=self.yields
+        )
 
     def _make(self, maker: PageMaker, *, after: int, upto: int) -> Page:
         size, abandoned = self.size.documents, self._abandoned

@@ -14,7 +14,7 @@ from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.engine.flat_settings import flat_settings
 from opensearch_funnel.engine.indices import delete_index, index_exists, index_uuid, refresh_index
 from opensearch_funnel.engine.matching_templates import TemplateEffect
-from opensearch_funnel.migrating.migration import Migration, update_migration
+from opensearch_funnel.migrating.migration import Migration, find_migration, update_migration
 from opensearch_funnel.migrating.rights import needing
 from opensearch_funnel.migrating.target_body import (
     finishing_settings,
@@ -64,7 +64,19 @@ def make_target(client: OpenSearch, migration: Migration) -> Migration:
     if migration.target_uuid:
         _see_target(client, migration)
         return migration
-    uuid, made = _created(client, migration)
+    present = _remembered(client, migration)
+    if present.target_uuid:
+        _see_target(client, present)
+        return present
+    try:
+        uuid, made = _created(client, migration)
+    except InputError:
+        # Another worker may have made it meanwhile, and have gone on with it.
+        present = _remembered(client, migration)
+        if not present.target_uuid:
+            raise
+        _see_target(client, present)
+        return present
 
     def remember(present: Migration) -> Migration:
         if present.target != migration.target:
@@ -83,6 +95,12 @@ def make_target(client: OpenSearch, migration: Migration) -> Migration:
         if made:
             delete_index(client, index=migration.target)
         raise
+
+
+def _remembered(client: OpenSearch, migration: Migration) -> Migration:
+    """Read the record anew; as it was given where it is of another target by now."""
+    present = find_migration(client, migration.alias)
+    return migration if present is None or present.target != migration.target else present
 
 
 def follow_source(client: OpenSearch, migration: Migration) -> None:

@@ -12,7 +12,7 @@ from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.migrating.canary import Canary
 
 TIMES, PLUS_MS = 1.3, 2.0
-"""Searches are slowed down when their median is above baseline times the one plus the other."""
+"""Searches are slow when they take longer than before times the one plus the other."""
 _LONGEST_S = 30.0
 _SMALLEST_SHARE, _STEP = 0.02, 0.05
 _SHORT_PAGE_S = 0.5
@@ -104,11 +104,14 @@ class ForegroundThrottle:
 
     @property
     def slow(self) -> bool:
-        """Whether searches are slowed down."""
-        baseline, recent = self.canary.baseline_ms, self.canary.recent_ms
-        if baseline is None or recent is None:
+        """Whether searches are slowed down: half of them, or the slowest tenth."""
+        before, now = self.canary.baseline, self.canary.recent
+        if before is None or now is None:
             return False
-        return recent > TIMES * baseline + PLUS_MS
+        return (
+            now.median_ms > TIMES * before.median_ms + PLUS_MS
+            or now.tail_ms > TIMES * before.tail_ms + PLUS_MS
+        )
 
     @property
     def page_s(self) -> float:

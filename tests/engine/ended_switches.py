@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -45,6 +45,17 @@ class Switches:
         running.append(self._start(step))
         code, _ = self._wait(running[0])
         return self.ending.happened, code
+
+    def meanwhile(self, step: str, point: Point, happen: Callable[[], None]) -> tuple[int, str]:
+        """Run a step, and do something else at a point, before it has the answer.
+
+        Returns:
+            The exit code, and what it printed.
+        """
+        self.ending.arm(point, happen)
+        code, output = self._wait(self._start(step))
+        assert self.ending.happened, point
+        return code, output
 
     def _start(self, step: str) -> subprocess.Popen[str]:
         module = "tests.engine.switch_worker"

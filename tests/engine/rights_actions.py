@@ -18,6 +18,7 @@ _CALLS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("GET|HEAD", r"/", ("cluster:monitor/main",)),
     ("GET", r"/_cluster/health(/.+)?", ("cluster:monitor/health",)),
     ("GET", r"/_cluster/settings", ("cluster:monitor/state",)),
+    ("GET", r"/_cluster/state/blocks/.+", ("cluster:monitor/state",)),
     ("PUT", r"/_cluster/settings", ("cluster:admin/settings/update",)),
     ("GET", r"/_nodes/plugins", ("cluster:monitor/nodes/info",)),
     ("GET", r"/_nodes/stats(/.+)?", ("cluster:monitor/nodes/stats",)),

@@ -138,6 +138,21 @@ def test_more_differences_than_fit_in_a_page_are_all_found(
     assert (len(found.missing), len(found.extra)) == (15_000, 7_500)
 
 
+def test_copies_are_all_read_where_others_were_deleted(client: OpenSearch, index_name: str) -> None:
+    """In several pages: neither their ends nor what is deleted between takes any away."""
+    mappings = {"properties": {"funnel": {"properties": {"origin": {"type": "long"}}}}}
+    settings = {"number_of_shards": 1, "number_of_replicas": 0, "max_result_window": 500}
+    client.indices.create(index=index_name, body={"mappings": mappings, "settings": settings})
+    bodies = [{"funnel": {"origin": number}} for number in range(2000)]
+    fill(client, index_name, ((f"d{number}", body) for number, body in enumerate(bodies)))
+    refresh_index(client, index=index_name)
+    lines = [{"delete": {"_id": f"d{number}"}} for number in range(0, 2000, 3)]
+    client.bulk(index=index_name, body=b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    refresh_index(client, index=index_name)
+    found = copies_of(client, index_name, shard=0).read([(0, 1999)])
+    assert sorted(found) == [number for number in range(2000) if number % 3]
+
+
 def test_a_shard_without_operations_has_no_differences(client: OpenSearch, numbers: str) -> None:
     ours, theirs = (copies_of(client, numbers, shard=shard) for shard in (0, 1))
     assert difference(ours, theirs, bound=-1) == Difference(extra=(), missing=())

@@ -15,7 +15,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, EngineUnreachableError
 from opensearch_funnel.engine.client import connect
-from opensearch_funnel.engine.records import Version
+from opensearch_funnel.engine.records import Version, delete_record
 from opensearch_funnel.migrating.held_slice import HeldSlice
 from opensearch_funnel.migrating.journal import Journal, Lease, LeaseLostError, worker_name
 from opensearch_funnel.settings import Settings
@@ -49,6 +49,20 @@ def test_slices_cover_every_operation_once(journal: Journal) -> None:
     assert ranges == [(0, -1, 9), (0, 9, 19), (0, 19, 24), (2, -1, 9)]
     assert journal.done() == {0: -1, 2: -1}
     assert journal.extend({0: 24, 1: -1, 2: 9}, operations=10) == 0
+
+
+def test_what_lies_behind_a_slice_that_is_not_there_is_not_done(
+    client: OpenSearch, journal: Journal, target: str
+) -> None:
+    journal.extend({0: 29, 1: 9}, operations=10)
+    for _ in range(4):
+        lease = _claimed(journal, "w")
+        journal.release(journal.checkpoint(lease, done=lease.slice.upto))
+    assert journal.done() == {0: 29, 1: 9}
+    delete_record(client, f"slice:{target}:0:9")
+    assert journal.done() == {0: 9, 1: 9}
+    delete_record(client, f"slice:{target}:0:-1")
+    assert journal.done() == {0: -1, 1: 9}
 
 
 def test_a_short_slice_that_is_done_is_made_longer(journal: Journal) -> None:
@@ -152,6 +166,32 @@ def test_a_checkpoint_whose_answer_got_lost_is_not_taken_for_anothers(journal: J
     assert (lease.slice.done, lease.slice.written) == (20, 20)
     (found,) = journal.slices()
     assert found == lease.slice
+
+
+def test_a_slice_is_given_back_although_the_answer_to_its_checkpoint_got_lost(
+    journal: Journal,
+) -> None:
+    journal.extend({0: 99, 1: 99})
+    fragile = LosesAnswers(journal)
+    lease = _claimed(journal, "w")
+    fragile.breaks = True
+    with pytest.raises(EngineUnreachableError):
+        fragile.checkpoint(lease, done=10, written=10)
+    fragile.release(lease)
+    assert [(one.owner, one.done) for one in journal.slices()] == [("", 10), ("", -1)]
+
+
+def test_a_worker_that_ends_gives_back_all_that_is_its_own(journal: Journal) -> None:
+    journal.extend({0: 99, 1: 99, 2: 99})
+    for owner in ("w", "w2"):
+        _claimed(journal, owner)
+    fragile = LosesAnswers(journal)
+    fragile.breaks = True
+    with pytest.raises(EngineUnreachableError):
+        fragile.claim(owner="w3")
+    journal.release_all(owner="w3")
+    journal.release_all(owner="w")
+    assert [one.owner for one in journal.slices()] == ["", "w2", ""]
 
 
 def test_a_lease_is_renewed_while_a_page_takes_its_time(client: OpenSearch, target: str) -> None:

@@ -200,3 +200,26 @@ def test_an_index_without_text_is_refused(client: OpenSearch, alias: str) -> Non
     body = {"mappings": {"properties": {"n": {"type": "integer"}}}, "aliases": {alias: {}}}
     client.indices.create(index=f"{alias}-1", body=body)
     assert "the mapping has no text field" in refused(client, alias)
+
+
+def test_routing_and_other_shards_do_not_go_together(
+    client: OpenSearch, alias: str, source: str
+) -> None:
+    assert planned(client, alias, shards=3).migration.shards == 3
+    client.index(index=source, id="r", body={"title": "x"}, params={"routing": "a"})
+    client.indices.refresh(index=source)
+    reason = refused(client, alias, shards=3)
+    assert f"1 documents of {source} were written with routing" in reason
+    assert "leave --shards out (2)" in reason
+    assert planned(client, alias).migration.shards == 2
+    assert planned(client, alias, shards=2).migration.shards == 2
+
+
+def test_an_index_that_gives_out_small_pages_only_is_planned(
+    client: OpenSearch, alias: str
+) -> None:
+    name = make_source(client, alias, max_result_window=20)
+    films(client, name, range(300))
+    client.indices.refresh(index=name)
+    report = planned(client, alias, sample=100).report
+    assert report.documents == 300

@@ -383,3 +383,135 @@ def test_an_interrupted_rollback_is_undone(moved: Migrated) -> None:
     assert writes_blocked(moved.client, index=moved.source)
     moved.rollback()
     _is_as_it_was(moved)
+
+
+def test_what_was_never_copied_stays_in_the_source(
+    client: OpenSearch, engine_settings: Settings, index_name: str, tmp_path: Path
+) -> None:
+    with migrated(client, engine_settings, index_name, letters=tmp_path, documents=40) as made:
+        # One that has no copy, and two whose copies are of what they were before.
+        for doc_id in ("dead", "d3", "d4"):
+            client.index(index=index_name, id=doc_id, body={"title": "x", "funnel": "my own"})
+        made.run()
+        made.cutover(force=True)
+        assert "dead" not in {key[0] for key in whole(client, made.target)}
+        client.delete(index=index_name, id="d1")
+        client.delete(index=index_name, id="d4")
+        assert made.rollback(dry_run=True).deleted == 2
+        report = made.rollback()
+        assert (report.written, report.deleted, report.forced) == (0, 2, ())
+        found = {key[0] for key in whole(client, made.source)}
+        assert found == {"dead", *(f"d{number}" for number in range(40))} - {"d1", "d4"}
+        assert made.behind() == [made.source]
+
+
+def test_without_deletes_what_was_never_copied_stays_too(
+    client: OpenSearch, engine_settings: Settings, index_name: str, tmp_path: Path
+) -> None:
+    with migrated(client, engine_settings, index_name, letters=tmp_path, documents=5) as made:
+        client.index(index=index_name, id="dead", body={"title": "x", "funnel": "my own"})
+        made.run()
+        made.cutover(force=True)
+        report = made.rollback()
+        assert (report.deleted, report.forced, report.untouched) == (0, (), True)
+        assert "dead" in {key[0] for key in whole(client, made.source)}
+        assert made.behind() == [made.source]
+
+
+@pytest.fixture
+def counted(
+    client: OpenSearch, engine_settings: Settings, index_name: str, tmp_path: Path
+) -> Iterator[Migrated]:
+    """A small index that is cut over, with a final pipeline that counts how often it ran."""
+    script = "ctx.times = (ctx.times == null ? 0 : ctx.times) + 1"
+    client.ingest.put_pipeline(id=index_name, body={"processors": [{"script": {"source": script}}]})
+    try:
+        with migrated(
+            client,
+            engine_settings,
+            index_name,
+            letters=tmp_path,
+            documents=20,
+            properties={"times": {"type": "long"}},
+            final_pipeline=index_name,
+        ) as made:
+            made.cut_over()
+            yield made
+    finally:
+        client.indices.delete(index=f"{index_name}*", params={"ignore_unavailable": "true"})
+        client.ingest.delete_pipeline(id=index_name)
+
+
+def _times(made: Migrated, doc_id: str) -> int:
+    times: int = made.client.get(index=made.source, id=doc_id)["_source"]["times"]
+    return times
+
+
+def test_a_final_pipeline_of_the_source_does_not_run_over_what_is_carried(
+    counted: Migrated,
+) -> None:
+    counted.client.index(index=counted.alias, id="new", body=film(9))
+    assert counted.rollback().written == 1
+    assert (_times(counted, "new"), _times(counted, "d1")) == (1, 1)
+    _is_as_it_was(counted)
+    counted.client.index(index=counted.alias, id="later", body=film(10))
+    assert _times(counted, "later") == 1
+
+
+def test_a_final_pipeline_is_back_wherever_a_rollback_ends(counted: Migrated) -> None:
+    def final() -> Any:
+        found = counted.client.indices.get_settings(index=counted.source)[counted.source]
+        return found["settings"]["index"]["final_pipeline"]
+
+    counted.client.index(index=counted.alias, id="new", body=film(9))
+    with pytest.raises(BlockTooLongError):
+        counted.rollback(max_block_s=0.0)
+    assert final() == counted.alias
+    counted.client.index(index=counted.alias, id="new", body=film(10))
+    with switches(counted) as started:
+        happened, code = started.end("rollback", Point(1, handed_on=True, where="POST .*/_bulk"))
+    assert (happened, code) == (True, -signal.SIGKILL)
+    assert final() == "_none"
+    put_right(counted.client, counted.migration)
+    assert final() == counted.alias
+    assert counted.rollback().forced == ()
+    assert _times(counted, "new") == 1
+    _is_as_it_was(counted)
+
+
+def test_an_attempt_that_carried_only_deletes_does_not_stop_the_next(moved: Migrated) -> None:
+    moved.client.delete(index=moved.alias, id="d50")
+    with pytest.raises(BlockTooLongError):
+        moved.rollback(max_block_s=0.0)
+    assert moved.rollback().forced == ()
+    assert "d50" not in {key[0] for key in whole(moved.client, moved.source)}
+    _is_as_it_was(moved)
+
+
+def test_an_index_that_gives_out_small_pages_only(
+    client: OpenSearch, engine_settings: Settings, index_name: str, tmp_path: Path
+) -> None:
+    with migrated(
+        client,
+        engine_settings,
+        index_name,
+        letters=tmp_path,
+        documents=700,
+        max_result_window=50,
+    ) as made:
+        for number in range(100, 200):
+            client.delete(index=index_name, id=f"d{number}")
+        made.run()
+        films(client, index_name, range(60), edition=1)
+        made.run()
+        made.cut_over()
+        for number in range(200, 330):
+            client.delete(index=index_name, id=f"d{number}")
+        films(client, index_name, range(400, 540), edition=2)
+        report = made.rollback()
+        assert (report.written, report.deleted, report.forced) == (140, 130, ())
+        settings = {"index.max_result_window": None}
+        for index in (made.source, made.target):
+            client.indices.put_settings(index=index, body=settings)
+        assert _documents(client, made.source) == _documents(client, made.target)
+        assert len(_documents(client, made.source)) == 700 - 100 - 130

@@ -162,12 +162,17 @@ def test_the_status_of_one_and_of_all(
     migration: Migration,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    update_migration(client, migration.alias, lambda now: replace(now, paused=True).logged("hm"))
+    update_migration(
+        client,
+        migration.alias,
+        lambda now: replace(now, phase="copying", paused=True).logged("hm"),
+    )
     assert _funnel("status", migration.alias, url=node_url) == 0
     table = " ".join(capsys.readouterr().out.split())
-    assert f"target {migration.target} phase planned, paused" in table
+    assert f"target {migration.target} phase copying, paused" in table
     assert "left 20 documents, 20 operations" in table
     assert f"waits: paused: funnel migrate resume {migration.alias}" in table
+    assert f"waits: the target {migration.target} is gone" in table
     assert "time left nobody is at work" in table
     assert table.endswith("hm")
     assert _funnel("status", url=node_url) == 0

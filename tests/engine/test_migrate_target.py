@@ -89,6 +89,15 @@ def test_workers_that_start_together_make_one_target(
     ]
 
 
+def test_a_worker_with_an_old_record_takes_the_target_that_is_in_use(
+    client: OpenSearch, migration: Migration
+) -> None:
+    made = make_target(client, migration)
+    finish_target(client, made)
+    again = make_target(client, migration)
+    assert (again.target_uuid, again.phase) == (made.target_uuid, "copying")
+
+
 def test_a_target_whose_maker_was_killed_is_taken_over(
     client: OpenSearch, migration: Migration
 ) -> None:

@@ -422,3 +422,34 @@ def test_an_index_with_vectors_gives_documents_back_rewritten_unless_told_not_to
         _stored_as(client, name, "1", source)
         (found,) = _whole(client, name, upto=shard_bounds(client, name)[0])
         assert found.source == expected
+
+
+def test_pages_are_whole_where_the_index_gives_out_fewer_documents_at_once(
+    client: OpenSearch, index_name: str
+) -> None:
+    client.indices.create(
+        index=index_name,
+        body={
+            "settings": {
+                "number_of_shards": 1,
+                "number_of_replicas": 0,
+                "index.max_result_window": 7,
+            },
+            "mappings": {"properties": {"origin": {"type": "long"}}},
+        },
+    )
+    for number in range(40):
+        client.index(index=index_name, id=f"d{number}", body={"origin": number // 2})
+    (bound,) = shard_bounds(client, index_name).values()
+    first = read_page(client, index_name, shard=0, after=-1, upto=bound, size=25)
+    assert [one.doc_id for one in first] == [f"d{number}" for number in range(25)]
+    rest = read_page(client, index_name, shard=0, after=24, upto=bound, size=25)
+    assert [one.doc_id for one in rest] == [f"d{number}" for number in range(25, 40)]
+    found: list[str] = []
+    after = -1
+    while page := read_page(
+        client, index_name, field="origin", after=after, upto=bound, size=25, include_source=False
+    ):
+        found += [one.doc_id for one in page]
+        after = page[-1].place
+    assert sorted(found) == sorted(f"d{number}" for number in range(40))

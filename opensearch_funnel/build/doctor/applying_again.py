@@ -37,7 +37,7 @@ def apply_again(
         arguments += ["--name", applied.name]
     if _is_default(pipeline, index):
         arguments.append("--default")
-    if applied.ingest_of:
+    if applied.ingest_of or (index is not None and index.ingest_default == applied.name):
         arguments.append("--ingest")
     if index is not None and _shares_its_alias(index, name=applied.name):
         arguments.append("--with-others")

@@ -54,7 +54,16 @@ def _ours(case: Case, pipeline: Pipeline) -> Iterator[Finding]:
     name = "documents.ingest"
     applied, body = pipeline.applied, pipeline.ingest_body
     index = case.facts.index_of(pipeline)
-    if not applied.ingest_of:
+    if not applied.ingest_of and index is not None and index.ingest_default == pipeline.name:
+        yield Finding(
+            check=name,
+            level="warning",
+            subject=pipeline.name,
+            finding=f"{index.name} runs ingest pipeline {pipeline.name} by default, which is "
+            "not on record: nobody keeps it in step with the plan",
+            fix=apply_again(case.fixes, pipeline, index=index),
+        )
+    elif not applied.ingest_of:
         told = "documents are not encoded while they are written (funnel pipeline apply --ingest)"
         yield Finding(check=name, level="ok", finding=told, subject=pipeline.name)
     elif isinstance(body, Unread):

@@ -10,12 +10,15 @@ import orjson
 
 from opensearch_funnel.build.doctor.applying_again import apply_again
 from opensearch_funnel.build.doctor.check_defaults import is_lost
+from opensearch_funnel.build.doctor.check_settings import AUTO_DEPLOY
 from opensearch_funnel.build.doctor.facts import Case
 from opensearch_funnel.build.doctor.findings import Finding
+from opensearch_funnel.build.doctor.fixes import both
 from opensearch_funnel.build.doctor.pipelines import Pipeline, Template
 from opensearch_funnel.build.doctor.reading import Unread
 from opensearch_funnel.build.doctor.skipping import after, not_read
 from opensearch_funnel.engine.default_pipelines import SEARCH
+from opensearch_funnel.engine.remote_models import ML
 
 _USABLE = frozenset({"DEPLOYED", "PARTIALLY_DEPLOYED"})
 _WAKES = frozenset({"UNDEPLOYED", "REGISTERED"})
@@ -70,7 +73,8 @@ def _models(case: Case, pipeline: Pipeline) -> Iterator[Finding]:
     gone = [model for model, state in pipeline.models.items() if state is None]
     gone += [one for one, there in pipeline.connectors.items() if there is False]
     states = {model: state for model, state in pipeline.models.items() if isinstance(state, str)}
-    unusable = {model: state for model, state in states.items() if state not in _USABLE}
+    fine = _USABLE | (_WAKES if _wakes(case) else set())
+    unusable = {model: state for model, state in states.items() if state not in fine}
     if gone:
         yield Finding(
             check=name,
@@ -82,23 +86,28 @@ def _models(case: Case, pipeline: Pipeline) -> Iterator[Finding]:
         )
     elif unusable:
         model, state = next(iter(unusable.items()))
-        wakes = set(unusable.values()) <= _WAKES
-        deploy = [
-            case.fixes.curl("POST", f"/_plugins/_ml/models/{one}/_deploy") for one in unusable
-        ]
         yield Finding(
             check=name,
-            level="warning" if wakes else "error",
+            level="error",
             subject=pipeline.name,
-            finding=f"model {model} of {pipeline.name} is {state}"
-            + (": the next search opens it, and waits" if wakes else ""),
-            fix=" && ".join(deploy),
+            finding=f"model {model} of {pipeline.name} is {state}: its searches stay plain",
+            fix=both(*(case.fixes.curl("POST", f"{ML}/models/{one}/_deploy") for one in unusable)),
         )
     elif unread:
         yield not_read(name, unread[0], fixes=case.fixes, subject=pipeline.name)
     else:
-        told = f"{len(pipeline.models)} models, deployed"
+        asleep = sum(state in _WAKES for state in states.values())
+        told = f"{len(pipeline.models)} models" + (
+            f", {asleep} of them opened by the next call" if asleep else ", deployed"
+        )
         yield Finding(check=name, level="ok", finding=told, subject=pipeline.name)
+
+
+def _wakes(case: Case) -> bool:
+    """Say whether the engine opens a model when it is called; it does by default."""
+    settings = case.facts.cluster.settings
+    set_to = None if isinstance(settings, Unread) else settings.value(AUTO_DEPLOY)
+    return str(set_to).lower() != "false"
 
 
 def _default(case: Case, pipeline: Pipeline) -> Iterator[Finding]:

@@ -46,6 +46,8 @@ def _apply_lost(case: Case, lost: Unrecorded) -> str:
     arguments = ["pipeline", "apply", "--index", index]
     if any(one.default == lost.name for one in case.facts.indices):
         arguments.append("--default")
+    if any(one.ingest_default == lost.name for one in case.facts.indices):
+        arguments.append("--ingest")
     arguments += ["--rerank", "on" if reranks else "off"]
     if lost.service_url:
         arguments += ["--service-url", lost.service_url]

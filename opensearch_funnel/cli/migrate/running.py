@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import rich_click as click
 from rich.console import Console
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from opensearch_funnel.migrating.status import MigrationStatus
 
 _MINUTE, _HOUR = 60, 3600
-_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,12 +142,14 @@ def _run(
     output: str,
 ) -> int:
     from opensearch_funnel.migrating.opening import open_slot_encoder
-    from opensearch_funnel.migrating.priority import start_in_background
+    from opensearch_funnel.migrating.priority import cores_beside_node, start_in_background
     from opensearch_funnel.migrating.running import run as run_migration
 
     _refuse_past_copying(migration)
     with terminal_progress() as progress:
-        threads = _threads(settings, options)
+        threads = settings.threads
+        if threads is None and options.documents_per_second is None:
+            threads = cores_beside_node(settings.url)
         # What a model starts inherits the low priority of the thread that opens it.
         encoder = start_in_background(
             lambda: open_slot_encoder(migration, threads=threads, progress=progress)
@@ -168,14 +167,6 @@ def _run(
     result = {"alias": migration.alias, "target": migration.target, **report.to_dict()}
     emit(result, output=output)
     return 1 if report.counts.dead or report.outcome != "caught_up" else 0
-
-
-def _threads(settings: Settings, options: RunOptions) -> int | None:
-    """Leave half of the cores to a node of this machine, unless somebody has decided otherwise."""
-    here = urlsplit(settings.url).hostname in _HERE
-    if settings.threads is not None or options.documents_per_second is not None or not here:
-        return settings.threads
-    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def _refuse_past_copying(migration: Migration) -> None:

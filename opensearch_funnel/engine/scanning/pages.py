@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from opensearch_funnel.core.errors import EngineError, InputError
 from opensearch_funnel.engine.client import answer_text
 from opensearch_funnel.engine.json_spans import array_elements, object_members
 from opensearch_funnel.engine.scanning.asking import SEQ_NO, check_answered, search_params
+from opensearch_funnel.engine.scanning.windows import ask_within_window
 
 _FIRST_REACH, _WIDER = 2, 8
 """A page is looked for in twice as many operations as it may have documents, then in ever more."""
@@ -89,7 +91,8 @@ def read_page(  # noqa: PLR0913 - a field, a shard and a range
         shard: read the primary of this shard alone; ``None`` for all of them, for another field.
         after: above this.
         upto: at most this.
-        size: most documents; at most ``index.max_result_window``, 10,000 by default.
+        size: most documents, at most 10,000; where ``index.max_result_window`` is less, a page
+            of another field is shorter, and one in order of ``_seq_no`` takes several requests.
         include_source: ``False`` reads all but the documents' text.
 
     Returns:
@@ -103,33 +106,51 @@ def read_page(  # noqa: PLR0913 - a field, a shard and a range
     """
     found: list[StoredDocument] = []
     reach = _FIRST_REACH * size
-    while after < upto and len(found) < size:
+    full, most = False, size
+    while after < upto and len(found) < size and (not full or field == SEQ_NO):
         # The engine collects all that a range holds before it sorts: 19 ms for a page out of
         # 200,000 documents where a narrow range takes 7, and ever more for a larger shard.
         end = min(upto, after + reach)
-        body = _body(field=field, after=after, upto=end, size=size - len(found))
-        body["_source"] = include_source
-        text = answer_text(
+        body = _body(field=field, after=after, upto=end) | {"_source": include_source}
+        wanted = min(most, size - len(found))
+        answer, asked = ask_within_window(
             client,
-            f"/{quote(index, safe='')}/_search",
-            params=search_params(shard=shard),
-            body=body,
-        )
-        answer = _read(text, index=index, body=body)
-        check_answered(
-            {"total": answer.shards.total, "failed": answer.shards.failed},
-            answer.timed_out,
-            index=index,
-            shard=shard,
+            index,
+            size=wanted,
+            ask=partial(_asked, client, index, shard=shard, body=body),
         )
         found += [_document(hit, index=index, whole=include_source) for hit in answer.hits.hits]
-        after, reach = end, reach * _WIDER
-    return found if field == SEQ_NO or len(found) < size else _without_torn(found, field=field)
+        full = len(answer.hits.hits) == asked
+        if asked < wanted:
+            most = asked
+        if full:
+            after = found[-1].place
+        else:
+            after, reach = end, reach * _WIDER
+    return found if field == SEQ_NO or not full else _without_torn(found, field=field)
 
 
-def _body(*, field: str, after: int, upto: int, size: int) -> dict[str, Any]:
+def _asked(
+    client: OpenSearch, index: str, size: int, *, shard: int | None, body: dict[str, Any]
+) -> _Answer:
+    text = answer_text(
+        client,
+        f"/{quote(index, safe='')}/_search",
+        params=search_params(shard=shard),
+        body={**body, "size": size},
+    )
+    answer = _read(text, index=index, body=body)
+    check_answered(
+        {"total": answer.shards.total, "failed": answer.shards.failed},
+        answer.timed_out,
+        index=index,
+        shard=shard,
+    )
+    return answer
+
+
+def _body(*, field: str, after: int, upto: int) -> dict[str, Any]:
     return {
-        "size": size,
         "query": {"range": {field: {"gt": after, "lte": upto}}},
         # An index that has had nothing but deletes does not even know its ``_seq_no``.
         "sort": [{field: {"order": "asc", "unmapped_type": "long"}}],

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opensearchpy import OpenSearch
+
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.funnel_object import FUNNEL
 from opensearch_funnel.migrating.mapping_tree import mapped_fields
-from opensearch_funnel.migrating.planning.source import Source
+from opensearch_funnel.migrating.planning.source import Source, count_routed
 
 _TRUE = "true"
 _OURS = {"id": "keyword", "origin": "long", "model": "keyword", "hash": "keyword"}
@@ -59,6 +61,31 @@ def refuse_obstacles(source: Source) -> None:
         raise InputError(
             f"{name} has a field {FUNNEL!r} of its own, which the funnel needs for itself: rename "
             "it (POST _reindex into a new index, with a script)"
+        )
+
+
+def refuse_reshaped_routing(client: OpenSearch, source: Source, *, shards: int | None) -> None:
+    """Refuse another number of shards for documents that were written with routing.
+
+    One id may be there twice, under two routing values, and a document may have been deleted and
+    written again under another one. Each copy's version is its operation in a shard of the
+    source; with other shards those of two of them meet, and the later document is not copied.
+
+    Args:
+        client: made by ``connect``.
+        source: what is migrated.
+        shards: how many the target is to have; ``None`` for as many as the source.
+
+    Raises:
+        InputError: as said.
+        EngineError: a shard did not answer.
+    """
+    if shards in {None, source.shards}:
+        return
+    if routed := count_routed(client, source.name):
+        raise InputError(
+            f"{routed:,} documents of {source.name} were written with routing, and are copied "
+            f"rightly only into as many shards as it has: leave --shards out ({source.shards})"
         )
 
 

@@ -17,7 +17,7 @@ from opensearch_funnel.migrating.opening import open_slot_encoder
 from opensearch_funnel.migrating.planning.deciding import Wishes, decide
 from opensearch_funnel.migrating.planning.feasibility import refuse_infeasible
 from opensearch_funnel.migrating.planning.measuring import measure
-from opensearch_funnel.migrating.planning.obstacles import refuse_obstacles
+from opensearch_funnel.migrating.planning.obstacles import refuse_obstacles, refuse_reshaped_routing
 from opensearch_funnel.migrating.planning.report import PlannedMigration, Sizes
 from opensearch_funnel.migrating.planning.reporting import report_of, sizes_of, texts_of, times_of
 from opensearch_funnel.migrating.planning.risks import managed_by, risks_of
@@ -107,6 +107,7 @@ def plan_migration(  # noqa: PLR0913 - independent options, all with defaults
         shards=shards,
         target=target,
     )
+    refuse_reshaped_routing(client, source, shards=shards)
     migration, choices = decide(source, samples, wishes=wishes, counter=counter)
     risks += refuse_other_texts(source, samples, text_fields=migration.text_fields)
     with needing(f"seeing what templates would add to {migration.target}"):

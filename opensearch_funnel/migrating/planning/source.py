@@ -111,6 +111,21 @@ def count_seen(client: OpenSearch, index: str) -> int:
     return int(answer["hits"]["total"]["value"])
 
 
+def count_routed(client: OpenSearch, index: str) -> int:
+    """Count the documents that were written with a routing value of their own.
+
+    Raises:
+        EngineError: a shard did not answer.
+    """
+    answer = client.search(
+        index=index,
+        body={"size": 0, "track_total_hits": True, "query": {"exists": {"field": "_routing"}}},
+        params=search_params(shard=None),
+    )
+    check_answered(answer["_shards"], answer["timed_out"], index=index, shard=None)
+    return int(answer["hits"]["total"]["value"])
+
+
 def count_in_lucene(client: OpenSearch, index: str) -> int:
     """Count the documents in the primaries, inner ones of nested fields among them."""
     found = client.indices.stats(index=index, metric="docs")["_all"]["primaries"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.engine.scanning import ask_within_window
 from opensearch_funnel.engine.scanning.asking import SEQ_NO, check_answered, search_params
 from opensearch_funnel.migrating.differences import ORIGIN
 from opensearch_funnel.migrating.migration import seq_no_of
@@ -50,18 +51,23 @@ def _page(
 ) -> list[dict[str, Any]]:
     if after >= upto:
         return []
-    answer = client.search(
-        index=index,
-        body={
-            "size": _PAGE,
-            "query": {"range": {SEQ_NO: {"gt": after, "lte": upto}}},
-            "sort": [{SEQ_NO: "asc"}],
-            "docvalue_fields": [ORIGIN],
-            "_source": False,
-            "version": True,
-            "track_total_hits": False,
-        },
-        params=search_params(shard=shard),
+    answer, _ = ask_within_window(
+        client,
+        index,
+        size=_PAGE,
+        ask=lambda size: client.search(
+            index=index,
+            body={
+                "size": size,
+                "query": {"range": {SEQ_NO: {"gt": after, "lte": upto}}},
+                "sort": [{SEQ_NO: "asc"}],
+                "docvalue_fields": [ORIGIN],
+                "_source": False,
+                "version": True,
+                "track_total_hits": False,
+            },
+            params=search_params(shard=shard),
+        ),
     )
     check_answered(answer["_shards"], answer["timed_out"], index=index, shard=shard)
     hits: list[dict[str, Any]] = answer["hits"]["hits"]

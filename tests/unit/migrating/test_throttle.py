@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from opensearch_funnel.core.errors import EngineUnreachableError, InputError
-from opensearch_funnel.migrating.canary import Canary
+from opensearch_funnel.migrating.canary import Canary, Spread
 from opensearch_funnel.migrating.throttle import (
     FixedRate,
     ForegroundThrottle,
@@ -33,13 +33,13 @@ def _watched(baseline: float = 10.0) -> tuple[Searches, Canary, Callable[[float]
     """Return searches, their canary after some without load, and a way to take some more."""
     searches = Searches(milliseconds=baseline)
     canary = Canary(searches)
-    for _ in range(15):
+    for _ in range(25):
         canary.sample()
     canary.work()
 
     def searched(milliseconds: float) -> None:
         searches.milliseconds = milliseconds
-        for _ in range(5):
+        for _ in range(10):
             canary.sample()
 
     return searches, canary, searched
@@ -91,13 +91,24 @@ def test_it_works_a_little_more_when_searches_are_well_again() -> None:
     assert (_pause(throttle), throttle.page_s) == (0.0, inf)
 
 
-def test_one_slow_search_is_no_reason() -> None:
+def test_a_tenth_of_the_searches_is_a_reason() -> None:
     searches, canary, searched = _watched()
+    throttle = ForegroundThrottle(canary)
     searched(10.0)
+    assert _pause(throttle) == 0.0
+    searches.milliseconds = 500.0
+    canary.sample()
+    assert _pause(throttle) == 1.0
+
+
+def test_nothing_is_known_after_two_searches() -> None:
+    searches, canary, _ = _watched()
     searches.milliseconds = 500.0
     canary.sample()
     canary.sample()
-    assert not ForegroundThrottle(canary).slow
+    assert canary.recent is None
+    canary.sample()
+    assert ForegroundThrottle(canary).slow
 
 
 def test_a_cluster_that_is_away_counts_for_nothing() -> None:
@@ -105,7 +116,7 @@ def test_a_cluster_that_is_away_counts_for_nothing() -> None:
     searched(10.0)
     searches.milliseconds = -1.0
     canary.sample()
-    assert (canary.baseline_ms, canary.recent_ms) == (10.0, 10.0)
+    assert canary.baseline == canary.recent == Spread(10.0, 10.0)
 
 
 def test_searches_that_are_slow_without_us_are_the_new_measure() -> None:
@@ -115,9 +126,9 @@ def test_searches_that_are_slow_without_us_are_the_new_measure() -> None:
     assert throttle.slow
     searches.milliseconds = 30.0  # the day has begun: more people search
     with throttle.pausing():
-        for _ in range(8):
+        for _ in range(13):
             canary.sample()
-    assert canary.baseline_ms == 30.0
+    assert canary.baseline == Spread(30.0, 30.0)
     assert not throttle.slow
 
 
@@ -128,7 +139,7 @@ def test_a_search_across_the_end_of_a_rest_counts_for_neither() -> None:
 
     canary = Canary(search)
     canary.sample()
-    assert (canary.baseline_ms, canary.recent_ms) == (None, None)
+    assert (canary.baseline, canary.recent) == (None, None)
 
 
 def test_a_fixed_rate_waits_for_the_rest_of_the_time() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from opensearch_funnel.build.doctor.check_settings import AUTO_DEPLOY
+from opensearch_funnel.build.doctor.facts import Unrecorded
 from opensearch_funnel.build.doctor.indices import Coverage
 from opensearch_funnel.build.doctor.pipelines import Template
 from opensearch_funnel.build.doctor.probing import Probe
@@ -24,12 +26,15 @@ from opensearch_funnel.migrating.migration import Migration, Snapshot
 from tests.unit.build.doctor.healthy import (
     BODY,
     PLAN,
+    SERVICE,
     bad,
+    cluster,
     facts,
     findings,
     index,
     named,
     pipeline,
+    settings_of,
 )
 
 AGAIN = "funnel pipeline apply --index films --default --rerank off"
@@ -82,13 +87,20 @@ def test_a_deleted_connector_is_named() -> None:
     [
         ("DEPLOYED", "ok"),
         ("PARTIALLY_DEPLOYED", "ok"),
-        ("UNDEPLOYED", "warning"),
+        ("UNDEPLOYED", "ok"),
         ("DEPLOY_FAILED", "error"),
     ],
 )
 def test_states_of_models(state: str, level: str) -> None:
     spoiled = facts(pipelines=(pipeline(models={"m1": state}),))
     assert named(spoiled, "pipeline.models").level == level
+
+
+def test_a_model_that_no_call_opens_has_to_be_opened() -> None:
+    never = cluster(settings=settings_of(defaults={AUTO_DEPLOY: "false"}))
+    asleep = pipeline(models={"m1": "UNDEPLOYED"})
+    found = bad(facts(cluster=never, pipelines=(asleep,)))["pipeline.models"]
+    assert found.fix.endswith("/_plugins/_ml/models/m1/_deploy")
 
 
 def test_an_apply_keeps_a_decision_that_was_made_by_evidence() -> None:
@@ -253,6 +265,31 @@ def test_a_lost_ingest_pipeline_is_told_from_ours() -> None:
     found = bad(facts(indices=(index(settings=attached),), pipelines=(other,)))
     assert set(found) == {"documents.ingest"}
     assert " --ingest " in found["documents.ingest"].fix
+
+
+def test_an_ingest_pipeline_that_is_not_on_record_is_applied_again() -> None:
+    attached = {**dict(index().settings), "index.default_pipeline": "funnel-films"}  # type: ignore[arg-type]
+    found = bad(facts(indices=(index(settings=attached),)))
+    assert set(found) == {"documents.ingest"}
+    assert " --ingest " in found["documents.ingest"].fix
+
+
+def test_a_pipeline_without_a_record_is_applied_as_its_index_runs_it() -> None:
+    lost = Unrecorded(name="funnel-films", body=BODY, service_url=SERVICE)
+    attached = {**dict(index().settings), "index.default_pipeline": "funnel-films"}  # type: ignore[arg-type]
+    spoiled = facts(
+        asked="films",
+        named=("films-1",),
+        pipelines=(),
+        probes={},
+        services={},
+        unrecorded=lost,
+        indices=(index(settings=attached),),
+    )
+    assert bad(spoiled)["state.record"].fix == (
+        "funnel pipeline apply --index films --default --ingest --rerank off "
+        f"--service-url {SERVICE} --url http://127.0.0.1:9200"
+    )
 
 
 def test_a_search_that_fails_is_said_where_nothing_explains_it() -> None:
