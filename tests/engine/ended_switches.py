@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from opensearch_funnel.core.errors import EngineError
-from tests.engine.ending_proxy import Ending, Point, ending_proxy
+from tests.engine.ending_proxy import Ending, Point, ending_proxy, guards_of
 from tests.engine.switching import Migrated
 
 # Runs of other jobs share the machine: what takes a second may take many.
@@ -29,6 +29,7 @@ class Switches:
 
     def run(self, step: str) -> list[str]:
         """Run a step to its end, and return the requests that it made."""
+        self._wait_for_guards()
         self.ending.arm(None, lambda: None)
         code, output = self._wait(self._start(step))
         assert code == 0, output
@@ -41,6 +42,7 @@ class Switches:
             Whether the point was reached, and the exit code.
         """
         running: list[subprocess.Popen[str]] = []
+        self._wait_for_guards()
         self.ending.arm(point, lambda: os.kill(running[0].pid, number))
         running.append(self._start(step))
         code, _ = self._wait(running[0])
@@ -52,10 +54,18 @@ class Switches:
         Returns:
             The exit code, and what it printed.
         """
+        self._wait_for_guards()
         self.ending.arm(point, happen)
         code, output = self._wait(self._start(step))
         assert self.ending.happened, point
         return code, output
+
+    def _wait_for_guards(self) -> None:
+        """Let the guards of what was killed before end: their requests are not to be counted."""
+        until = time.monotonic() + _ENDS_S
+        while guards_of(self.url):
+            assert time.monotonic() < until, "a guard does not end"
+            time.sleep(0.05)
 
     def _start(self, step: str) -> subprocess.Popen[str]:
         module = "tests.engine.switch_worker"

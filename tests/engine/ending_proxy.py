@@ -156,11 +156,20 @@ def _end_guards(url: str) -> None:
 
     They ignore every signal that can be ignored.
     """
+    for guard in guards_of(url):
+        with suppress(OSError):
+            os.kill(guard, signal.SIGKILL)
+
+
+def guards_of(url: str) -> list[int]:
+    """Name the processes that were told of an address by their environment; none but on Linux."""
     if sys.platform != "linux":
-        return
+        return []
+    found = []
     wanted = f"FUNNEL_URL={url}".encode()
     for environment in Path("/proc").glob("[0-9]*/environ"):
         # Other people's processes, and those that have just ended, cannot be read.
         with suppress(OSError):
             if wanted in environment.read_bytes().split(b"\0"):
-                os.kill(int(environment.parent.name), signal.SIGKILL)
+                found.append(int(environment.parent.name))
+    return found

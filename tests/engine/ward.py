@@ -15,6 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -79,15 +80,17 @@ class Ward:
     def shell(self, command: str) -> None:
         """Run a fix as a person would, who pastes it."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        done = subprocess.run(
-            ["bash", "-c", command],  # noqa: S607 - what a fix is written for
-            capture_output=True,
-            cwd=self.folder,
-            env={**os.environ, "PATH": path},
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        with TemporaryDirectory() as temporary:
+            done = subprocess.run(
+                ["bash", "-c", command],  # noqa: S607 - what a fix is written for
+                capture_output=True,
+                cwd=self.folder,
+                # A fix writes the plan that it applies into a file there.
+                env={**os.environ, "PATH": path, "TMPDIR": temporary},
+                text=True,
+                timeout=300,
+                check=False,
+            )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
