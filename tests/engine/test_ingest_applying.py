@@ -186,8 +186,15 @@ def test_a_service_that_knows_no_documents_is_refused(client: OpenSearch, index:
     assert left(client) == before
 
 
-@pytest.mark.parametrize("fault", ["refused", "interrupted"])
-@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "replaces"),
+    [
+        ("refused", False),
+        ("interrupted", True),
+        pytest.param("refused", True, marks=pytest.mark.exhaustive),
+        pytest.param("interrupted", False, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_an_apply_that_goes_wrong_anywhere_leaves_everything_as_it_was(  # noqa: PLR0913, PLR0917
     client: OpenSearch,
     engine_settings: Settings,
