@@ -44,7 +44,10 @@ class StateOfCluster:
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         if path.startswith("/.funnel-state-1/_search"):
             sources = [{"pipeline": pipeline} for pipeline in self.pipelines]
-            hits = [{"_source": source, **_VERSION} for source in sources]
+            hits = [
+                {"_id": f"pipeline:{n}", "_source": source, **_VERSION}
+                for n, source in enumerate(sources)
+            ]
             return 200, {"hits": {"hits": hits}}
         if path.startswith("/.funnel-state-1/_doc/plan%3A"):
             plan = self.plans[path.partition("%3A")[2]]
