@@ -21,6 +21,16 @@ plan_option = click.option(
 """Hands a command ``plan_file``."""
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Read names with commas between, as fields are given.
+
+    Example:
+        >>> listed("title, text,")
+        ('title', 'text')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def names_option(
     flag: str, *, known: Sequence[str], help_text: str
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -33,7 +43,7 @@ def names_option(
     """
 
     def chosen(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        names = tuple(dict.fromkeys(listed(value)))
         unknown = [name for name in names if name not in known]
         if unknown or not names:
             raise click.BadParameter(

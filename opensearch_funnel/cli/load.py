@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from opensearch_funnel.cli.choices import listed
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option
 from opensearch_funnel.cli.progress import terminal_progress
@@ -122,7 +123,7 @@ def load(
     )
     from opensearch_funnel.migrating.encoding import funnel_fields
 
-    names = tuple(name.strip() for name in fields.split(",") if name.strip())
+    names = listed(fields)
     source = _Files(paths=files, format=file_format, id_field=id_field)
     with terminal_progress() as progress:
         total = _checked(source, text_fields=names if funnel else (), progress=progress)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from opensearch_funnel.cli.choices import names_option
+from opensearch_funnel.cli.choices import listed, names_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option
 from opensearch_funnel.core.text import encoded_text
@@ -96,7 +96,7 @@ def search(
 
 def _fields(given: str | None, *, plan: FunnelPlan | None) -> tuple[str, ...]:
     if given is not None:
-        return tuple(name.strip() for name in given.split(",") if name.strip())
+        return listed(given)
     return plan.text_fields if plan is not None else ("title", "text")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, IndexMissingError
+from opensearch_funnel.resources import mapping
 
 STATE_INDEX = ".funnel-state-1"
 _EXISTS = "resource_already_exists_exception"
@@ -146,17 +147,10 @@ def _write(
 
 
 def _ensure_index(client: OpenSearch) -> None:
-    body = {
-        "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": True},
-        # Records are read back whole, never searched by what is in them.
-        "mappings": {
-            "dynamic": False,
-            "properties": {"kind": {"type": "keyword"}},
-        },
-    }
     try:
         if not client.indices.exists(index=STATE_INDEX):
-            client.indices.create(index=STATE_INDEX, body=body)
+            # Records are read back whole, never searched by what is in them.
+            client.indices.create(index=STATE_INDEX, body=mapping("state-index.v1"))
     except EngineError as error:
         if error.kind != _EXISTS:  # somebody else was faster
             raise

@@ -35,6 +35,8 @@ from opensearch_funnel.migrating.write_block import block_writes, lift_block, wr
 from opensearch_funnel.settings import Settings, load_settings
 
 _READY, _ARMED, _DONE = "ready", "armed", "done"
+GUARD_WAITS_S = 10.0
+"""How much longer than it may take the guard lets a block last: the swap may be under way."""
 _AGAIN_S, _GIVE_UP_S = 0.5, 3600.0
 _STOP_S = 30.0
 

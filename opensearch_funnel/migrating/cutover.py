@@ -9,8 +9,7 @@ Whatever goes wrong before that call, the block is lifted and nothing has change
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -29,7 +28,7 @@ from opensearch_funnel.migrating.before_cutover import (
     standing_proof,
 )
 from opensearch_funnel.migrating.block_clock import MAX_BLOCK_S, BlockClock
-from opensearch_funnel.migrating.block_guard import BlockGuard, Watch, guarded
+from opensearch_funnel.migrating.block_guard import GUARD_WAITS_S, BlockGuard, Watch, guarded
 from opensearch_funnel.migrating.differences import (
     Difference,
     copies_of,
@@ -44,7 +43,7 @@ from opensearch_funnel.migrating.objections import Objections
 from opensearch_funnel.migrating.operating import operating
 from opensearch_funnel.migrating.passes import WorkOptions
 from opensearch_funnel.migrating.present import present_documents
-from opensearch_funnel.migrating.recovering import put_right, settle, still_under_way, watched
+from opensearch_funnel.migrating.recovering import attempt, put_right, still_under_way
 from opensearch_funnel.migrating.run_report import RunReport
 from opensearch_funnel.migrating.running import RunOptions, catch_up, run
 from opensearch_funnel.migrating.stopping import stop_workers
@@ -63,8 +62,6 @@ from opensearch_funnel.migrating.verifying.standing import StandingProof
 from opensearch_funnel.migrating.write_block import block_writes, writes_blocked
 from opensearch_funnel.settings import Settings
 
-_GUARD_WAITS_S = 10.0
-"""How much longer than it may take the guard lets a block last: the swap may be under way."""
 _SHARE_OF_BLOCK = 0.5
 
 
@@ -164,7 +161,7 @@ class _Cutover:
             moves_to=migration.target,
             fenced=migration.target,
             fence=fence_name(migration.target),
-            deadline_s=self._max_block_s + _GUARD_WAITS_S,
+            deadline_s=self._max_block_s + GUARD_WAITS_S,
             was_blocked=writes_blocked(client, index=migration.source),
         )
         with guarded(watch, settings=self._settings) as guard:
@@ -172,7 +169,15 @@ class _Cutover:
             rest = self._catch_up_in_the_open()
             self._object_to_missing(rest)
             self._prove(rest.bounds)
-            with self._begun(watch, guard):
+            with attempt(
+                client,
+                migration,
+                phase="cutting_over",
+                watch=watch,
+                guard=guard,
+                progress=self._progress,
+                forced=list(self._objections.found),
+            ) as self._migration:
                 stop_workers(client, migration, progress=self._progress)
                 raise_fence(client, index=migration.target, fence=watch.fence)
                 return self._switch(watch, guard)
@@ -222,31 +227,6 @@ class _Cutover:
             return
         reasons = [*self._proof.schema_faults(), *self._proof.extend(bounds)]
         self._objections.make(reasons, fix=f"funnel migrate verify {self._migration.alias}")
-
-    @contextmanager
-    def _begun(self, watch: Watch, guard: BlockGuard) -> Iterator[None]:
-        """Be in the phase ``cutting_over``; whatever ends it early, nothing is left half done."""
-
-        def begin(present: Migration) -> Migration:
-            if present.phase != "copying":
-                raise InputError(f"the migration of {present.alias} is {present.phase} by now")
-            begun = replace(present, phase="cutting_over", paused=True)
-            return watched(begun, watch).logged(
-                "cutover begun", forced=list(self._objections.found)
-            )
-
-        self._migration = update_migration(self._client, self._migration.alias, begin)
-        try:
-            yield
-        except BaseException as error:
-            settled = settle(self._client, self._migration)
-            guard.done()
-            if settled.phase == "cut_over":
-                self._progress.say(
-                    f"the aliases had moved before this was cut off ({error}): the cutover of "
-                    f"{settled.alias} is finished"
-                )
-            raise
 
     def _switch(self, watch: Watch, guard: BlockGuard) -> CutoverReport:
         client, migration = self._client, self._migration
@@ -320,9 +300,7 @@ class _Cutover:
         """See that both indices have the same documents, shard by shard."""
         client, source, target = self._client, self._migration.source, self._migration.target
         refresh_index(client, index=target)
-        dead: dict[int, set[int]] = {}
-        for one in Journal(client, target=target).slices():
-            dead.setdefault(one.shard, set()).update(one.dead_at)
+        dead = Journal(client, target=target).dead()
         reasons = []
         for shard, bound in bounds.items():
             found = difference(

@@ -55,14 +55,12 @@ def remove_deleted(
         EngineError: a shard did not answer, or the target takes no writes.
     """
     refresh_index(client, index=migration.target)
-    dead: dict[int, set[int]] = {shard: set() for shard in bounds}
-    for one in Journal(client, target=migration.target).slices():
-        dead.setdefault(one.shard, set()).update(one.dead_at)
+    dead = Journal(client, target=migration.target).dead()
     deleted = 0
     missing: dict[int, tuple[str, ...]] = {}
     for shard, bound in sorted(bounds.items()):
         found = difference(
-            source_shard(client, migration.source, shard=shard, without=dead[shard]),
+            source_shard(client, migration.source, shard=shard, without=dead.get(shard, ())),
             copies_of(client, migration.target, shard=shard),
             bound=bound,
         )

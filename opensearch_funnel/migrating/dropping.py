@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -22,12 +22,12 @@ from opensearch_funnel.engine.binding import planned_index
 from opensearch_funnel.engine.bulk import BulkLimits, Line, bulk_index, line_of_bytes
 from opensearch_funnel.engine.indices import (
     concrete_index,
-    count_documents,
     read_funnel_meta,
     write_funnel_meta,
 )
-from opensearch_funnel.engine.scanning import StoredDocument, read_page, shard_bounds
+from opensearch_funnel.engine.scanning import StoredDocument, shard_bounds
 from opensearch_funnel.engine.source_bytes import funnel_of, with_funnel
+from opensearch_funnel.migrating.repair_pages import pages
 
 PASSES = 20
 _PAGE = 1000
@@ -43,7 +43,7 @@ class DropReport:
         slot: what was dropped.
         documents: how many documents held fields of it.
         written: how many were written without them.
-        passes: how often the index was read through, until none was left.
+        passes: how often what was new since was read, until none was left.
     """
 
     index: str
@@ -142,17 +142,26 @@ class _Dropping:
     slot: str
     others: frozenset[str]
     written: int = 0
+    done: Mapping[int, int] = field(default_factory=dict)
 
     def one_pass(self, *, progress: Progress, write: bool) -> int:
-        """Read every document once and write those that hold the slot without it.
+        """Read what was written since the last pass; write what holds the slot without it.
 
         Returns:
-            How many held it.
+            How many documents held it.
         """
         held = 0
-        total = count_documents(self.client, index=self.index)
-        with progress.task(f"dropping slot {self.slot}", total=total) as advance:
-            for page in self._pages():
+        bounds = shard_bounds(self.client, self.index)
+        total = sum(bound - self.done.get(shard, -1) for shard, bound in bounds.items())
+        with progress.task(f"dropping slot {self.slot}", total=total, unit="operations") as advance:
+            for page, operations in pages(
+                self.client,
+                self.index,
+                after=self.done,
+                bounds=bounds,
+                size=_PAGE,
+                pending_only=False,
+            ):
                 lines = [line for line in map(self._without_slot, page) if line is not None]
                 held += len(lines)
                 if lines and write:
@@ -165,17 +174,9 @@ class _Dropping:
                         keep_conflicts=True,
                     )
                     self.written += report.indexed
-                advance(len(page))
+                advance(operations)
+        self.done = bounds
         return held
-
-    def _pages(self) -> Iterator[list[StoredDocument]]:
-        for shard, bound in shard_bounds(self.client, self.index).items():
-            after = -1
-            while page := read_page(
-                self.client, self.index, shard=shard, after=after, upto=bound, size=_PAGE
-            ):
-                yield page
-                after = page[-1].seq_no
 
     def _without_slot(self, document: StoredDocument) -> Line | None:
         funnel = funnel_of(document.source) or {}

@@ -132,6 +132,13 @@ class Journal:
                 open_shards.add(one.shard)
         return reached
 
+    def dead(self) -> dict[int, set[int]]:
+        """Return, by shard, the operations of documents that the target refused."""
+        found: dict[int, set[int]] = {}
+        for one in self.slices():
+            found.setdefault(one.shard, set()).update(one.dead_at)
+        return found
+
     def extend(self, bounds: dict[int, int], *, operations: int = SLICE_OPERATIONS) -> int:
         """Add slices up to the given operation of each shard, behind those that there are.
 

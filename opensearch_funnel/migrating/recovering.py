@@ -6,7 +6,8 @@ step is finished; where not, everything is put back as it was before, and the st
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,18 +15,70 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import IndexMissingError, InputError
 from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.migrating.block_guard import Watch, let_go
+from opensearch_funnel.migrating.block_guard import BlockGuard, Watch, let_go
 from opensearch_funnel.migrating.final_pipeline import put_final_pipeline_back
 from opensearch_funnel.migrating.migration import Migration, Phase, load_migration, update_migration
 from opensearch_funnel.migrating.operating import operating, operator_at_work
 from opensearch_funnel.migrating.target_body import ingest_settings, loading_settings
 
 _WATCH = "watch"
-_UNDER_WAY: dict[str, tuple[str, Phase, Phase]] = {
+_UNDER_WAY: dict[Phase, tuple[str, Phase, Phase]] = {
     # phase: the step, the phase when it was made, the phase when it was not
     "cutting_over": ("cutover", "cut_over", "copying"),
     "rolling_back": ("rollback", "rolled_back", "cut_over"),
 }
+
+
+@contextmanager
+def attempt(  # noqa: PLR0913 - an attempt, and who looks after it
+    client: OpenSearch,
+    migration: Migration,
+    *,
+    phase: Phase,
+    watch: Watch,
+    guard: BlockGuard,
+    progress: Progress,
+    **logged: Any,
+) -> Iterator[Migration]:
+    """Be in the phase of a step; whatever ends that early, nothing is left half done.
+
+    Args:
+        client: the cluster.
+        migration: as it is stored; its lock is held.
+        phase: ``cutting_over`` or ``rolling_back``.
+        watch: what has to be looked at if the step is cut off.
+        guard: does that if this process cannot; told when there is nothing left to guard.
+        progress: hears of a step that was made although it was cut off.
+        logged: what the log keeps of the beginning.
+
+    Yields:
+        The migration in that phase.
+
+    Raises:
+        InputError: the migration is not where the step begins.
+    """
+    step, made, before = _UNDER_WAY[phase]
+
+    def begin(present: Migration) -> Migration:
+        if present.phase != before:
+            raise InputError(f"the migration of {present.alias} is {present.phase} by now")
+        # Workers copy between two steps alone.
+        paused = present.paused or phase == "cutting_over"
+        begun = replace(present, phase=phase, paused=paused)
+        return watched(begun, watch).logged(f"{step} begun", **logged)
+
+    begun = update_migration(client, migration.alias, begin)
+    try:
+        yield begun
+    except BaseException as error:
+        settled = settle(client, begun)
+        guard.done()
+        if settled.phase == made:
+            progress.say(
+                f"the aliases had moved before this was cut off ({error}): the {step} of "
+                f"{settled.alias} is finished"
+            )
+        raise
 
 
 def put_right(

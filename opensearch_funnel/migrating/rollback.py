@@ -9,8 +9,6 @@ are. The target keeps its block and its documents, for nobody to write to it unh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from opensearchpy import OpenSearch
@@ -21,7 +19,7 @@ from opensearch_funnel.engine.flat_settings import flat_settings
 from opensearch_funnel.engine.indices import count_documents, refresh_index
 from opensearch_funnel.engine.scanning import shard_bounds, shard_states
 from opensearch_funnel.migrating.block_clock import MAX_BLOCK_S, BlockClock
-from opensearch_funnel.migrating.block_guard import BlockGuard, Watch, guarded
+from opensearch_funnel.migrating.block_guard import GUARD_WAITS_S, BlockGuard, Watch, guarded
 from opensearch_funnel.migrating.carrying import Carrier
 from opensearch_funnel.migrating.final_pipeline import (
     put_final_pipeline_back,
@@ -31,7 +29,7 @@ from opensearch_funnel.migrating.guarding import still_planned
 from opensearch_funnel.migrating.migration import Migration, load_migration, update_migration
 from opensearch_funnel.migrating.objections import Objections
 from opensearch_funnel.migrating.operating import operating
-from opensearch_funnel.migrating.recovering import put_right, settle, still_under_way, watched
+from opensearch_funnel.migrating.recovering import attempt, put_right, still_under_way
 from opensearch_funnel.migrating.snapshots import snapshot_differences
 from opensearch_funnel.migrating.swapping import (
     Aliases,
@@ -45,7 +43,6 @@ from opensearch_funnel.migrating.verifying import by_shard
 from opensearch_funnel.migrating.write_block import block_writes, lift_block, writes_blocked
 from opensearch_funnel.settings import Settings
 
-_GUARD_WAITS_S = 10.0
 _FEW, _MOST_PASSES = 200, 20
 _LISTED = 20
 
@@ -208,40 +205,26 @@ class _Rollback:
             moves_to=migration.source,
             fenced=migration.target,
             fence=fence_name(migration.target),
-            deadline_s=self._max_block_s + _GUARD_WAITS_S,
+            deadline_s=self._max_block_s + GUARD_WAITS_S,
             was_blocked=writes_blocked(client, index=migration.target),
             closes=migration.source,
         )
-        with guarded(watch, settings=self._settings) as guard, self._begun(watch, guard):
+        with (
+            guarded(watch, settings=self._settings) as guard,
+            attempt(
+                client,
+                migration,
+                phase="rolling_back",
+                watch=watch,
+                guard=guard,
+                progress=self._progress,
+                discard_writes=self._discard,
+                forced=list(self._objections.found),
+            ) as self._migration,
+        ):
             self._carry_in_the_open()
             raise_fence(client, index=migration.target, fence=watch.fence)
             return self._switch(watch, guard)
-
-    @contextmanager
-    def _begun(self, watch: Watch, guard: BlockGuard) -> Iterator[None]:
-        """Be in the phase ``rolling_back``; whatever ends it early, clients are served."""
-
-        def begin(present: Migration) -> Migration:
-            if present.phase != "cut_over":
-                raise InputError(f"the migration of {present.alias} is {present.phase} by now")
-            return watched(replace(present, phase="rolling_back"), watch).logged(
-                "rollback begun",
-                discard_writes=self._discard,
-                forced=list(self._objections.found),
-            )
-
-        self._migration = update_migration(self._client, self._migration.alias, begin)
-        try:
-            yield
-        except BaseException as error:
-            settled = settle(self._client, self._migration)
-            guard.done()
-            if settled.phase == "rolled_back":
-                self._progress.say(
-                    f"the aliases had moved before this was cut off ({error}): the rollback of "
-                    f"{settled.alias} is finished"
-                )
-            raise
 
     def _carry_in_the_open(self) -> None:
         """Carry what clients wrote, until little is left, or they write as fast as this carries."""

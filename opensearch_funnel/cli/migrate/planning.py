@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from opensearch_funnel.cli.choices import listed
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
 from opensearch_funnel.cli.progress import terminal_progress
@@ -86,7 +87,7 @@ def plan(
     from opensearch_funnel.migrating.planning import plan_migration, save_plan
 
     client = connect(settings)
-    names = None if fields is None else [n.strip() for n in fields.split(",") if n.strip()]
+    names = None if fields is None else listed(fields)
     with terminal_progress() as progress:
         planned = plan_migration(
             client,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.console import Console
 
+from opensearch_funnel.cli.choices import listed
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
 from opensearch_funnel.cli.progress import terminal_progress
@@ -50,13 +51,12 @@ def repair(
     from opensearch_funnel.migrating.repairing import repair as repair_index
 
     client = connect(settings)
-    names = tuple(name.strip() for name in (fields or "").split(",") if name.strip())
     with terminal_progress() as progress:
         encoder = open_index_encoder(
             client,
             index,
             slot=slot,
-            text_fields=names,
+            text_fields=listed(fields or ""),
             threads=settings.threads,
             progress=progress,
         )
