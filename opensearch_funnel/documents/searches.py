@@ -28,7 +28,18 @@ Line = tuple[int, str]
 
 _SLOW_LOGS = frozenset({"index_search_slowlog", "search_request_slowlog"})
 # [2026-11-21T15:28:58,806][TRACE][i.s.s.query              ] …
-_LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT[^\]]*\]\[\w+ *\]\[")
+_LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT[^\]]*\]\[\w+ *\]\[(?P<logger>[^\]]*)")
+_SEARCH_LOGGERS = frozenset(
+    {
+        "i.s.s.query",
+        "i.s.s.fetch",
+        "c.s.r.slowlog",
+        "index.search.slowlog.query",
+        "index.search.slowlog.fetch",
+        "cluster.search.request.slowlog",
+    }
+)
+"""Who writes slow searches; slow writes and traced tasks have a ``source[`` of their own."""
 _SOURCE = re.compile(r", source\[")
 _HEADER = frozenset(
     {
@@ -180,7 +191,10 @@ def _json_entries(path: Path, lines: Sequence[Line]) -> Iterator[RecordedSearch]
 def _text_entries(path: Path, lines: Sequence[Line]) -> Iterator[RecordedSearch]:
     """Read the text form: behind ``source[`` comes JSON, which may hold brackets of its own."""
     for number, text in lines:
-        start = _SOURCE.search(text) if _LOG_LINE.match(text) else None
+        written = _LOG_LINE.match(text)
+        if written is None or written["logger"].strip() not in _SEARCH_LOGGERS:
+            continue
+        start = _SOURCE.search(text, written.end())
         if start is None:
             continue
         if text.startswith("]", start.end()):

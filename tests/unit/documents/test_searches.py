@@ -96,6 +96,23 @@ def test_lines_of_other_loggers_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("logger", "rest"),
+    [
+        ("i.i.s.index              ", "[node-1] [films/1] took[1ms], source[{}"),
+        (
+            "o.o.t.TaskManager        ",
+            "register 7 [transport] [x] [index {[films][1], source[n/a]}]",
+        ),
+    ],
+)
+def test_what_others_write_into_the_same_log_is_no_search(
+    tmp_path: Path, logger: str, rest: str
+) -> None:
+    found = read(saved(tmp_path, ENTRY, f"[2026-11-21T15:28:44,184][TRACE][{logger}] {rest}"))
+    assert (len(found.searches), found.other_lines) == (1, 1)
+
+
+@pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([""], "is empty"),

@@ -155,6 +155,17 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_weights_of_one_that_was_
     assert config["architectures"] == ["BertForSequenceClassification"]
 
 
+@pytest.fixture(scope="module")
+def begun(torch_python: str, tiny: Path) -> Path:
+    """Make one step of a run that others are asked to go on with."""
+    out = tiny / "begun"
+    made = subprocess.run(
+        command_for(torch_python, tiny, out, "--steps", "1"), capture_output=True, check=False
+    )
+    assert made.returncode == 0
+    return out
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -165,13 +176,9 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_weights_of_one_that_was_
     ],
 )
 def test_a_run_that_cannot_go_on_says_why_in_one_line(
-    torch_python: str, tiny: Path, tmp_path: Path, options: list[str], reason: str
+    torch_python: str, tiny: Path, begun: Path, options: list[str], reason: str
 ) -> None:
-    made = subprocess.run(
-        command_for(torch_python, tiny, tmp_path, "--steps", "1"), capture_output=True, check=False
-    )
-    assert made.returncode == 0
-    command = command_for(torch_python, tiny, tmp_path, *options)
+    command = command_for(torch_python, tiny, begun, *options)
     failed = subprocess.run(command, capture_output=True, check=False, text=True)
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
