@@ -18,6 +18,7 @@ from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.binding import planned_index, slot_of
 from opensearch_funnel.engine.default_pipelines import default_pipelines_of
+from opensearch_funnel.engine.flat_settings import index_setting
 
 NO_PIPELINE = "_none"
 SCROLL_NOTE = (
@@ -156,10 +157,7 @@ def shard_note(client: OpenSearch, plan: FunnelPlan, *, index: str) -> str | Non
     every candidate of every leg; from two shards on it fuses first, and fetches what is left.
     Measured on 5,000 documents at the default depth: 68 ms at the median, 9 ms with two shards.
     """
-    (found,) = client.indices.get_settings(
-        index=index, name="index.number_of_shards", params={"flat_settings": "true"}
-    ).values()
-    if found["settings"]["index.number_of_shards"] != "1":
+    if index_setting(client, index=index, name="index.number_of_shards") != "1":
         return None
     candidates = plan.depth * len(plan.active_legs)
     return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opensearchpy import OpenSearch
+
 
 def flat_settings(settings: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
     """Return settings by their full names; those that are set to nothing are left out.
@@ -22,3 +24,14 @@ def flat_settings(settings: Mapping[str, Any], *, prefix: str = "") -> dict[str,
         elif value is not None:
             flat[path] = value
     return flat
+
+
+def index_setting(client: OpenSearch, *, index: str, name: str) -> str | None:
+    """Read one setting of one index; ``None`` where it was never set.
+
+    Raises:
+        IndexMissingError: there is no such index.
+    """
+    (found,) = client.indices.get_settings(index=index, params={"flat_settings": "true"}).values()
+    value: str | None = found["settings"].get(name)
+    return value

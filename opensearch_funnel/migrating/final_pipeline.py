@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.engine.flat_settings import flat_settings
+from opensearch_funnel.engine.flat_settings import flat_settings, index_setting
 from opensearch_funnel.migrating.migration import Migration
 
 _SETTING, _OFF = "index.final_pipeline", "_none"
@@ -20,7 +20,8 @@ def take_final_pipeline_off(client: OpenSearch, migration: Migration) -> None:
     Raises:
         IndexMissingError: there is no such index.
     """
-    if _present(client, migration.source) not in {None, _OFF}:
+    present = index_setting(client, index=migration.source, name=_SETTING)
+    if present not in {None, _OFF}:
         client.indices.put_settings(index=migration.source, body={_SETTING: _OFF})
 
 
@@ -33,11 +34,7 @@ def put_final_pipeline_back(client: OpenSearch, migration: Migration) -> None:
         IndexMissingError: there is no such index.
     """
     was = flat_settings(migration.snapshot.settings).get(_SETTING)
-    if was != _OFF and _present(client, migration.source) == _OFF:
+    if was == _OFF:
+        return
+    if index_setting(client, index=migration.source, name=_SETTING) == _OFF:
         client.indices.put_settings(index=migration.source, body={_SETTING: was})
-
-
-def _present(client: OpenSearch, index: str) -> str | None:
-    (found,) = client.indices.get_settings(index=index, params={"flat_settings": "true"}).values()
-    pipeline: str | None = found["settings"].get(_SETTING)
-    return pipeline

@@ -17,6 +17,7 @@ import time
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, IndexMissingError
+from opensearch_funnel.engine.flat_settings import index_setting
 
 _SETTING = "index.blocks.write"
 _BLOCK = "8"
@@ -78,8 +79,7 @@ def writes_blocked(client: OpenSearch, *, index: str) -> bool:
     Raises:
         IndexMissingError: there is no such index.
     """
-    (found,) = client.indices.get_settings(index=index, params={"flat_settings": "true"}).values()
-    if str(found["settings"].get(_SETTING, "false")) == "true":
+    if index_setting(client, index=index, name=_SETTING) == "true":
         return True
     return _in_state(client, index=index)
 

@@ -11,9 +11,9 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.applying import bound_plan, remove_pipeline
 from opensearch_funnel.engine.indices import index_body
+from tests.engine.left_behind import known_pipelines, left, none_of_that
 from tests.engine.live import PATIENT
 from tests.engine.shelf import stand_in_slot
-from tests.engine.test_applying import known_pipelines, left, none_of_that
 
 DEFAULT = "index.default_pipeline"
 THEIRS = {

@@ -8,19 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
+from functools import partial
 from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
-from opensearch_funnel.core.errors import EngineError, InvalidPlanError, StageUnavailableError
+from opensearch_funnel.core.errors import InvalidPlanError, StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, FunnelPlan
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
-from opensearch_funnel.engine.client import connect
 from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.indices import index_body
 from opensearch_funnel.engine.records import STATE_INDEX
@@ -29,6 +28,8 @@ from opensearch_funnel.service.plans import LoadedPlans
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.settings import Settings
 from opensearch_funnel.testing import WordVector, WordWeights, served
+from tests.engine.faulty_applies import apply_until_kept, faulty, ways_to_go_wrong
+from tests.engine.left_behind import documents, known_pipelines, left, pipelines
 from tests.engine.shelf import stand_in_slot
 
 pytestmark = pytest.mark.engine
@@ -76,59 +77,9 @@ def index(client: OpenSearch, index_name: str) -> Iterator[str]:
     assert left(client) == before
 
 
-def known_pipelines(client: OpenSearch, index: str) -> list[str]:
-    """Return the pipelines of an index that are applied, or were half applied."""
-    keys = [key.partition(":") for key in documents(client) if index in key]
-    return sorted({name for kind, _, name in keys if kind != "plan"})
-
-
 def plan_for(client: OpenSearch, index: str, **changes: Any) -> FunnelPlan:
     patient = Deadlines(rewrite_ms=20_000, rank_ms=20_000)
     return bound_plan(client, FunnelPlan(alias=index, deadlines=patient, **changes))
-
-
-def documents(client: OpenSearch) -> dict[str, Any]:
-    """Return what the state index holds, by id."""
-    found = client.search(
-        index=STATE_INDEX, body={"size": 1000}, params={"ignore_unavailable": "true"}
-    )
-    return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
-
-
-def left(client: OpenSearch) -> dict[str, Any]:
-    """Return everything that applying a pipeline can leave in a cluster."""
-    found: dict[str, Any] = {
-        "state": documents(client),
-        "settings": client.cluster.get_settings(params={"flat_settings": "true"}),
-        "pipelines": pipelines(client),
-        "ingest": none_of_that(client, "GET", "/_ingest/pipeline"),
-        "defaults": client.indices.get_settings(
-            index="_all",
-            name="index.*default_pipeline",
-            params={"expand_wildcards": "all", "flat_settings": "true"},
-        ),
-    }
-    for kind in ("models", "connectors", "model_groups"):
-        path = f"/_plugins/_ml/{kind}/_search"
-        body = {"query": {"match_all": {}}, "size": 1000}
-        answer = none_of_that(client, "POST", path, body=body)
-        found[kind] = {hit["_id"] for hit in answer["hits"]["hits"]} if answer else set()
-    return found
-
-
-def pipelines(client: OpenSearch) -> dict[str, Any]:
-    return none_of_that(client, "GET", "/_search/pipeline")
-
-
-def none_of_that(client: OpenSearch, method: str, path: str, **options: Any) -> dict[str, Any]:
-    """Ask for all of a kind; a cluster that never had one answers 404."""
-    try:
-        answer: dict[str, Any] = client.transport.perform_request(method, path, **options)
-    except EngineError as error:
-        if error.status != 404:
-            raise
-        return {}
-    return answer
 
 
 def default_of(client: OpenSearch, index: str) -> str | None:
@@ -229,48 +180,7 @@ def test_an_index_that_was_replaced_behind_its_alias_is_no_obstacle(
 # What is left when it fails, or is interrupted.
 
 
-class FaultyTransport:
-    """The client's transport; one of its writes goes wrong.
-
-    Ctrl-C comes after the cluster has done what was asked, a refusal before. Only the request
-    that makes a connector is interrupted before, too: its answer alone says what was made.
-    """
-
-    def __init__(self, transport: Any, *, at: int, fault: str) -> None:
-        self.inner = transport
-        self.left = at
-        self.fault = fault
-
-    def perform_request(self, method: str, path: str, **kwargs: Any) -> Any:
-        write = method in {"PUT", "POST", "DELETE"} and not path.endswith(("_search", "_predict"))
-        self.left -= write
-        wrong = write and self.left == 0
-        if wrong and self.fault == "refused":
-            raise EngineError("refused on purpose", status=403)
-        if wrong and path.endswith("connectors/_create"):
-            raise KeyboardInterrupt
-        answer = self.inner.perform_request(method, path, **kwargs)
-        if wrong:
-            raise KeyboardInterrupt
-        return answer
-
-
-def faulty(settings: Settings, *, at: int, fault: str) -> OpenSearch:
-    client = connect(settings)
-    transport: Any = FaultyTransport(client.transport, at=at, fault=fault)
-    client.transport = transport
-    return client
-
-
-@pytest.mark.parametrize(
-    ("fault", "replaces"),
-    [
-        ("refused", False),
-        ("interrupted", True),
-        pytest.param("refused", True, marks=pytest.mark.exhaustive),
-        pytest.param("interrupted", False, marks=pytest.mark.exhaustive),
-    ],
-)
+@ways_to_go_wrong
 def test_an_apply_that_goes_wrong_anywhere_leaves_everything_as_it_was(  # noqa: PLR0913, PLR0917
     client: OpenSearch,
     engine_settings: Settings,
@@ -285,15 +195,13 @@ def test_an_apply_that_goes_wrong_anywhere_leaves_everything_as_it_was(  # noqa:
         apply_pipeline(client, plan_for(client, index, depth=77), service_url=url, default=True)
         other_url = url.replace("127.0.0.1", "localhost")
     before = left(client)
-    for at in count(1):
-        bad = faulty(engine_settings, at=at, fault=fault)
-        with suppress(EngineError, KeyboardInterrupt):
-            apply_pipeline(bad, plan, service_url=other_url, default=True)
-        stored = state.load_pipeline(client, f"funnel-{index}")
-        if stored is not None and stored.plan_id == plan.plan_id:
-            break  # from here on only what the old one needed is left to delete
-        assert left(client) == before, f"after write {at} of an apply"
-    assert at > 8, "there were that many writes to go wrong"
+    writes = apply_until_kept(
+        client,
+        partial(faulty, engine_settings, fault=fault),
+        plan,
+        apply=lambda bad: apply_pipeline(bad, plan, service_url=other_url, default=True),
+    )
+    assert writes > 8, "there were that many writes to go wrong"
     done = apply_pipeline(client, plan, service_url=other_url, default=True)
     assert not [key for key in documents(client) if key.startswith("unfinished:")]
     assert len(left(client)["models"] - before["models"]) == 1

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count
+from functools import partial
 
 import pytest
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
-from opensearch_funnel.core.errors import EngineError, InvalidPlanError, StageUnavailableError
-from opensearch_funnel.engine import state
+from opensearch_funnel.core.errors import InvalidPlanError, StageUnavailableError
 from opensearch_funnel.engine.applying import (
     apply_notes,
     apply_pipeline,
@@ -19,6 +18,7 @@ from opensearch_funnel.engine.applying import (
     show_pipelines,
 )
 from opensearch_funnel.settings import Settings
+from tests.engine.faulty_applies import apply_until_kept, faulty, ways_to_go_wrong
 from tests.engine.ingest_defaults import (
     DEFAULT,
     THEIRS,
@@ -27,9 +27,9 @@ from tests.engine.ingest_defaults import (
     plan_for,
     their_pipeline,
 )
+from tests.engine.left_behind import left
 from tests.engine.live import fake_service, funnel_of, ready
 from tests.engine.shelf import stand_in_service
-from tests.engine.test_applying import faulty, left
 
 pytestmark = pytest.mark.engine
 
@@ -186,15 +186,7 @@ def test_a_service_that_knows_no_documents_is_refused(client: OpenSearch, index:
     assert left(client) == before
 
 
-@pytest.mark.parametrize(
-    ("fault", "replaces"),
-    [
-        ("refused", False),
-        ("interrupted", True),
-        pytest.param("refused", True, marks=pytest.mark.exhaustive),
-        pytest.param("interrupted", False, marks=pytest.mark.exhaustive),
-    ],
-)
+@ways_to_go_wrong
 def test_an_apply_that_goes_wrong_anywhere_leaves_everything_as_it_was(  # noqa: PLR0913, PLR0917
     client: OpenSearch,
     engine_settings: Settings,
@@ -207,16 +199,13 @@ def test_an_apply_that_goes_wrong_anywhere_leaves_everything_as_it_was(  # noqa:
     plan = plan_for(client, index)
     if replaces:
         apply_pipeline(client, plan_for(client, index, depth=77), service_url=url, ingest=True)
-    before = left(client)
-    for at in count(1):
-        bad = faulty(engine_settings, at=at, fault=fault)
-        with suppress(EngineError, KeyboardInterrupt):
-            apply_pipeline(bad, plan, service_url=url, default=True, ingest=True)
-        stored = state.load_pipeline(client, f"funnel-{index}")
-        if stored is not None and stored.plan_id == plan.plan_id:
-            break  # from here on only what the old one needed is left to delete
-        assert left(client) == before, f"after write {at} of an apply"
-    assert at > 10, "there were that many writes to go wrong"
+    writes = apply_until_kept(
+        client,
+        partial(faulty, engine_settings, fault=fault),
+        plan,
+        apply=lambda bad: apply_pipeline(bad, plan, service_url=url, default=True, ingest=True),
+    )
+    assert writes > 10, "there were that many writes to go wrong"
     done = apply_pipeline(client, plan, service_url=url, default=True, ingest=True)
     assert done.ingest_of == {index: theirs}
     client.index(index=index, id="1", body={"text": FOX})
