@@ -172,7 +172,7 @@ def begun(torch_python: str, tiny: Path) -> Path:
         (["--seed", "2", "--resume"], "--resume: seed was 1"),
         ([], "holds a run: add --resume"),
         (["--layers", "9", "--resume"], "the base has 2"),
-        (["--datasets", "nowhere"], "corpus.jsonl is missing"),
+        (["--datasets", "nowhere", "--resume"], "corpus.jsonl is missing"),
     ],
 )
 def test_a_run_that_cannot_go_on_says_why_in_one_line(

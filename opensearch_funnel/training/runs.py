@@ -1,0 +1,303 @@
+"""A training run: a budget, a log, checkpoints, and a stop that loses nothing.
+
+What is trained is a ``Task``; this is the loop around it. Needs torch, which is imported where it
+is used: nothing that serves imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.training.checkpoints import (
+    appearing,
+    checkpoint_folder,
+    drop_old_checkpoints,
+    learning_rate_at,
+    newest_checkpoint,
+    share_done,
+)
+
+_SECONDS_A_LINE = 20
+_LOSSES_A_MEAN = 100
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Task(Protocol):
+    """What a run trains."""
+
+    @property
+    def model(self) -> Any:
+        """The ``torch.nn.Module`` whose parameters are learnt."""
+        ...
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """What decides the course of a run; one that is resumed must have the same."""
+        ...
+
+    def loss(self, step: int, *, done: float) -> Any:
+        """Return the loss of a step as a tensor with gradients.
+
+        Args:
+            step: from 0; the same number always sees the same data.
+            done: share of the run that is done, 0 to 1.
+        """
+        ...
+
+    def values(self) -> Mapping[str, float]:
+        """Return what else is worth a place in the log, of the last step."""
+        ...
+
+    def figures(self) -> dict[str, Any]:
+        """Measure the model as it is on queries that are never trained on."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write config, weights (safetensors) and tokenizer in Hugging Face's layout."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How long a run lasts, how fast it learns, and how often it writes and looks.
+
+    Attributes:
+        out: folder of ``log.jsonl``, ``checkpoints`` and ``model``.
+        minutes: end after so much time, earlier parts of a resumed run included.
+        steps: end after so many steps; one of the two is needed.
+        learning_rate: the highest rate, of AdamW.
+        warmup: share of the run in which the rate rises.
+        checkpoint_minutes: time between checkpoints.
+        measure_minutes: time between looks at ``Task.figures``.
+    """
+
+    out: Path
+    minutes: float | None
+    steps: int | None
+    learning_rate: float
+    warmup: float
+    checkpoint_minutes: float
+    measure_minutes: float
+
+
+def starting_point(out: Path, *, resume: bool, base: Path) -> Path:
+    """Return the folder that a run's weights are loaded from: the newest checkpoint, or the base.
+
+    Raises:
+        InputError: there are checkpoints, and the run was not asked to go on from them.
+    """
+    newest = newest_checkpoint(out / "checkpoints")
+    if newest is not None and not resume:
+        raise InputError(f"{out} holds a run: add --resume, or name another --out")
+    return newest or base
+
+
+class Run:
+    """One run of one task.
+
+    Args:
+        task: what is trained, loaded from ``starting_point``.
+        options: budget, rates and times.
+
+    Raises:
+        InputError: a checkpoint is there, and was made by another recipe.
+    """
+
+    def __init__(self, task: Task, options: RunOptions) -> None:
+        import torch
+
+        self.task, self.options = task, options
+        self.step, self.used = 0, 0.0
+        named = list(task.model.named_parameters())
+        plain = [p for name, p in named if _is_plain(name)]
+        decayed = [p for name, p in named if not _is_plain(name)]
+        groups = [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
+        self._folder = options.out / "checkpoints"
+        newest = newest_checkpoint(self._folder)
+        if newest is not None:
+            self._load(newest)
+
+    def train(self) -> dict[str, Any] | None:
+        """Go on to the end of the budget and write ``out/model`` with ``training.json`` in it.
+
+        Returns:
+            Steps, minutes, mean of the last losses, recipe and figures; None when SIGTERM or
+            Ctrl-C ended it first, which leaves a checkpoint.
+        """
+        stops = _Stops()
+        options = self.options
+        save_time = _Every(60 * options.checkpoint_minutes)
+        look_time = _Every(60 * options.measure_minutes)
+        tell_time = _Every(_SECONDS_A_LINE)
+        begun = time.monotonic() - self.used
+        losses: list[float] = []
+        told = (self.step, time.monotonic())
+        self.task.model.train()
+        while True:
+            self.used = time.monotonic() - begun
+            done = share_done(
+                step=self.step, steps=options.steps, seconds=self.used, minutes=options.minutes
+            )
+            if done >= 1 or stops.asked:
+                break
+            losses = [*losses[1 - _LOSSES_A_MEAN :], self._learn(done)]
+            if tell_time.due():
+                speed = (self.step - told[0]) / (time.monotonic() - told[1])
+                left = self.used * (1 - done) / done / 60 if done else 0.0
+                self._note(
+                    loss=_mean(losses),
+                    **{name: round(value, 4) for name, value in self.task.values().items()},
+                    steps_s=round(speed, 2),
+                    left_min=round(left, 1),
+                )
+                told = (self.step, time.monotonic())
+            if save_time.due():
+                self._save()
+            if look_time.due():
+                self._note(**self._figures())
+                told = (self.step, time.monotonic())
+        self._save()
+        if stops.asked:
+            return None
+        figures = self._figures()
+        self._note(**figures)
+        result = {
+            "steps": self.step,
+            "minutes": round(self.used / 60, 1),
+            "loss": _mean(losses),
+            "recipe": dict(self.task.recipe),
+            "figures": figures,
+        }
+        with appearing(options.out / "model") as made:
+            self.task.save(made)
+            (made / "training.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        return {"model": str(options.out / "model"), **result}
+
+    def finish(self) -> int:
+        """Train to the end and print the result as one JSON object.
+
+        Returns:
+            0; or 1 when a signal ended the run first.
+        """
+        result = self.train()
+        if result is None:
+            print(  # noqa: T201 - a script's answer
+                f"stopped at step {self.step}: go on with --resume", file=sys.stderr
+            )
+            return 1
+        print(json.dumps(result))  # noqa: T201
+        return 0
+
+    def _learn(self, done: float) -> float:
+        import torch
+
+        rate = learning_rate_at(done, peak=self.options.learning_rate, warmup=self.options.warmup)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss = self.task.loss(self.step, done=done)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), 1.0)
+        self._optimizer.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def _figures(self) -> dict[str, Any]:
+        import torch
+
+        self.task.model.eval()
+        with torch.inference_mode():
+            figures = self.task.figures()
+        self.task.model.train()
+        return figures
+
+    def _load(self, folder: Path) -> None:
+        from safetensors.torch import load_file
+
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        for name, value in self.task.recipe.items():
+            if state["recipe"].get(name) != value:
+                before = state["recipe"].get(name)
+                raise InputError(f"--resume: {name} was {before} in {folder.name}")
+        self.step, self.used = state["step"], state["used"]
+        # Moments are tensors by parameter name: a checkpoint never holds a pickle.
+        moments = load_file(folder / "optimizer.safetensors")
+        for name, parameter in self.task.model.named_parameters():
+            if f"step.{name}" in moments:
+                self._optimizer.state[parameter] = {
+                    kind: moments[f"{kind}.{name}"] for kind in _MOMENTS
+                }
+
+    def _save(self) -> None:
+        """Write a checkpoint, then drop all but the newest two."""
+        from safetensors.torch import save_file
+
+        moments = {
+            f"{kind}.{name}": self._optimizer.state[parameter][kind]
+            for name, parameter in self.task.model.named_parameters()
+            if parameter in self._optimizer.state
+            for kind in _MOMENTS
+        }
+        state = {"step": self.step, "used": self.used, "recipe": dict(self.task.recipe)}
+        with appearing(checkpoint_folder(self._folder, step=self.step)) as made:
+            self.task.save(made)
+            save_file(moments, made / "optimizer.safetensors")
+            (made / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        drop_old_checkpoints(self._folder)
+
+    def _note(self, **values: Any) -> None:
+        """Add a line to the log and show it."""
+        line = json.dumps({"step": self.step, "minutes": round(self.used / 60, 2), **values})
+        with (self.options.out / "log.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - what a person watches
+
+
+class _Stops:
+    """Hears SIGTERM and Ctrl-C, so that a step ends and a checkpoint is written first."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(kind, self._hear)
+
+    def _hear(self, _number: int, _frame: object) -> None:
+        self.asked = True
+
+
+class _Every:
+    """Tells when so many seconds have gone by since it last said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether the time has come, and if so start anew."""
+        come = time.monotonic() - self._last > self._seconds
+        if come:
+            self._last = time.monotonic()
+        return come
+
+
+def multiplies_bf16() -> bool:
+    """Say whether the CPU multiplies bf16 itself; where it does not, emulation is slower."""
+    cpu = Path("/proc/cpuinfo")
+    flags = cpu.read_text(encoding="utf-8") if cpu.is_file() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _is_plain(name: str) -> bool:
+    return "bias" in name or "LayerNorm" in name
+
+
+def _mean(losses: list[float]) -> float:
+    return round(sum(losses) / max(len(losses), 1), 4)
