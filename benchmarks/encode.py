@@ -28,7 +28,7 @@ from typing import Any
 from opensearch_funnel.core.errors import FunnelError, InputError, MissingExtraError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.encoders.fetch import pull
-from opensearch_funnel.encoders.manifests import load_manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.encoders.opening import open_splade
 
 MODEL = "splade-tiny"

@@ -34,7 +34,8 @@ from opensearch_funnel.core.funnel_object import READY
 from opensearch_funnel.core.text import text_hash
 from opensearch_funnel.documents.document import Document
 from opensearch_funnel.documents.readers import corpus_file, read_documents
-from opensearch_funnel.encoders.manifests import Manifest, load_manifest
+from opensearch_funnel.encoders.manifest import Manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.encoders.opening import open_dense, open_splade
 from opensearch_funnel.engine.bulk import bulk_index
 from opensearch_funnel.engine.client import connect

@@ -94,7 +94,7 @@ class FunnelReport:
 
 def _fingerprint(model: str) -> str:
     """Return what tells a reranker from others; empty for one that is not there."""
-    from opensearch_funnel.encoders.manifests import load_manifest
+    from opensearch_funnel.encoders.manifest_files import load_manifest
 
     try:
         return load_manifest(model).fingerprint()

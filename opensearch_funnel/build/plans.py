@@ -113,7 +113,7 @@ class SharedModels:
             return sorted(name for name, _ in self._kept)
 
     def _shared(self, name: str, *, opened_by: Callable[..., Encoder], max_tokens: int = 0) -> Any:
-        from opensearch_funnel.encoders.manifests import load_manifest
+        from opensearch_funnel.encoders.manifest_files import load_manifest
 
         manifest = load_manifest(name, max_tokens=max_tokens)
         key = (name, manifest.fingerprint())

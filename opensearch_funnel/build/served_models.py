@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opensearch_funnel.build.plans import SharedModels
+from opensearch_funnel.core.errors import ModelError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.settings import Settings
 
@@ -23,10 +24,13 @@ def served_models(settings: Settings, *, metrics: Metrics) -> SharedModels:
     """
     from opensearch_funnel.encoders.cross_encoder import CrossEncoder
     from opensearch_funnel.encoders.dense import DenseEncoder
+    from opensearch_funnel.encoders.hosted import HostedEncoder
+    from opensearch_funnel.encoders.splade import SpladeEncoder
     from opensearch_funnel.service.batched_models import (
         BatchedDense,
         BatchedReranker,
         BatchedSparse,
+        HostedDense,
     )
     from opensearch_funnel.service.score_cache import ScoreCache
 
@@ -39,7 +43,13 @@ def served_models(settings: Settings, *, metrics: Metrics) -> SharedModels:
             return cache.around(batched, fingerprint=batched.fingerprint) if cache else batched
         if isinstance(encoder, DenseEncoder):
             return BatchedDense(encoder, observe=metrics.batch)
-        return BatchedSparse(encoder, observe=metrics.batch)
+        if isinstance(encoder, HostedEncoder):
+            return HostedDense(encoder)
+        if isinstance(encoder, SpladeEncoder):
+            return BatchedSparse(encoder, observe=metrics.batch)
+        raise ModelError(
+            f"model {encoder.name} gives token vectors, which the service has no use for"
+        )
 
     return SharedModels(settings, adapt=served)
 
@@ -50,7 +60,7 @@ def model_shelf(models: SharedModels) -> ModelShelf:
     Where a request names none, the model of a plan that says nothing of models is meant.
     """
     from opensearch_funnel.encoders.fetch import is_here
-    from opensearch_funnel.encoders.manifests import list_manifests
+    from opensearch_funnel.encoders.manifest_files import list_manifests
     from opensearch_funnel.service.model_shelf import ModelShelf, ShelvedModel
 
     plain = FunnelPlan(alias="-")

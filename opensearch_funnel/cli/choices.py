@@ -32,14 +32,15 @@ def listed(text: str) -> tuple[str, ...]:
 
 
 def names_option(
-    flag: str, *, known: Sequence[str], help_text: str
+    flag: str, *, known: Sequence[str], help_text: str, default: Sequence[str] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add an option that takes any of the known names, all of them by default.
+    """Add an option that takes any of the known names.
 
     Args:
         flag: the option, for example ``--systems``.
         known: the names there are, in the order of the default.
         help_text: what the option is for.
+        default: what is taken if nothing is said; all of them if empty.
     """
 
     def chosen(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
@@ -52,5 +53,5 @@ def names_option(
         return names
 
     return click.option(
-        flag, default=",".join(known), show_default=True, callback=chosen, help=help_text
+        flag, default=",".join(default or known), show_default=True, callback=chosen, help=help_text
     )

@@ -15,8 +15,9 @@ class LazyGroup(click.RichGroup):
     So ``funnel --help`` needs neither a client nor a model runtime.
 
     Args:
-        modules: command → the module, below ``package``, that has a command of that name; in the
-            order in which a new user meets them.
+        modules: command → the module, below ``package``, that has a command of that name, or
+            ``module:name`` where it is called otherwise there; in the order in which a new user
+            meets them.
         package: where the modules are.
     """
 
@@ -33,8 +34,10 @@ class LazyGroup(click.RichGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         del ctx
-        module = self._modules.get(cmd_name)
-        if module is None:
+        place = self._modules.get(cmd_name)
+        if place is None:
             return None
-        command: click.Command = getattr(import_module(f"{self._package}.{module}"), cmd_name)
+        module, _, name = place.partition(":")
+        found = import_module(f"{self._package}.{module}")
+        command: click.Command = getattr(found, name or cmd_name)
         return command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -48,6 +48,12 @@ def emit(
         table(console)
         return
     console.print(key_values(result))
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are: not wrapped, not coloured, no markup."""
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def key_values(result: Mapping[str, Any]) -> Table:

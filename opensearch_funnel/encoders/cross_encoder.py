@@ -81,6 +81,9 @@ class CrossEncoder:
         ids, mask = padded([p[0] for p in pairs], padding=self.tokenizer.padding_id)
         types, _ = padded([p[1] for p in pairs], padding=0)
         made = self.session.run({"input_ids": ids, "attention_mask": mask, "token_type_ids": types})
-        # A graph made elsewhere calls them logits and keeps an axis of one.
-        scores: NDArray[np.float32] = made["scores"] if "scores" in made else made["logits"]
-        return scores.reshape(len(pairs))
+        if "scores" in made:
+            scores: NDArray[np.float32] = made["scores"]
+            return scores.reshape(len(pairs))
+        # A graph made elsewhere calls them logits: one a pair, or one each for no and yes.
+        logits: NDArray[np.float32] = made["logits"].reshape(len(pairs), -1)
+        return logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]

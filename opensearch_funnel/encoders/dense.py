@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.encoders.batching import length_batches
-from opensearch_funnel.encoders.manifests import Pooling
+from opensearch_funnel.encoders.manifest import Pooling
 from opensearch_funnel.encoders.session import Array, Session, padded
 from opensearch_funnel.encoders.tokens import Ids, TextTokenizer
 
@@ -33,18 +33,20 @@ class DenseEncoder:
     max_tokens: int
     dimension: int
     pooling: Pooling
+    unit_length: bool = True
+    """Whether vectors are made of length 1."""
     session: Session
     tokenizer: TextTokenizer
     query_prefix: str = ""
     document_prefix: str = ""
 
     def encode_query(self, text: str) -> Vectors:
-        """Return the vector of a query, ``(dimension,)``, of length 1."""
+        """Return the vector of a query, ``(dimension,)``."""
         vectors = self._embed(self.query_rows([text]), SILENT)
         return vectors.reshape(self.dimension)
 
     def encode_documents(self, texts: Sequence[str], *, progress: Progress = SILENT) -> Vectors:
-        """Return one vector a document, ``(documents, dimension)``, each of length 1."""
+        """Return one vector a document, ``(documents, dimension)``."""
         return self._embed(self.document_rows(texts), progress)
 
     def query_rows(self, texts: Sequence[str]) -> list[Ids]:
@@ -76,14 +78,23 @@ class DenseEncoder:
     def _vectors(self, made: dict[str, Array], mask: NDArray[np.int64]) -> Vectors:
         if "vectors" in made:
             ready: Vectors = made["vectors"]
-            return ready
-        # A graph made elsewhere ends with the states of all tokens.
-        hidden: Vectors = made["last_hidden_state"]
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
+            if ready.shape[1] == self.dimension:
+                return ready
+            pooled = ready[:, : self.dimension]
         else:
-            weights = mask[..., None].astype(np.float32)
-            pooled = (hidden * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1)
-        length = np.linalg.norm(pooled, axis=1, keepdims=True)
-        unit: Vectors = pooled / np.maximum(length, np.finfo(np.float32).tiny)
-        return unit
+            # A graph made elsewhere ends with the states of all tokens.
+            pooled = self._pooled(made["last_hidden_state"], mask)[:, : self.dimension]
+        return _unit(pooled) if self.unit_length else np.ascontiguousarray(pooled)
+
+    def _pooled(self, hidden: Vectors, mask: NDArray[np.int64]) -> Vectors:
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        weights = mask[..., None].astype(np.float32)
+        mean: Vectors = (hidden * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1)
+        return mean
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = vectors / np.maximum(length, np.finfo(np.float32).tiny)
+    return unit

@@ -12,7 +12,7 @@ from typing import IO
 
 from opensearch_funnel.core.errors import FunnelError, MissingExtraError, ModelError
 from opensearch_funnel.core.progress import SILENT, Advance, Progress
-from opensearch_funnel.encoders.manifests import Manifest, ModelFile, Source
+from opensearch_funnel.encoders.manifest import Manifest, ModelFile, Source
 from opensearch_funnel.encoders.sources import SourceMissError, open_source
 from opensearch_funnel.settings import load_settings
 
@@ -147,9 +147,9 @@ def _take(
     source: Source, *, manifest: Manifest, missing: list[ModelFile], folder: Path, advance: Advance
 ) -> None:
     """Copy each missing file from one source, proving its hash on the way."""
-    with open_source(source, manifest=manifest) as open_entry:
+    with open_source(source, folder=manifest.folder) as opened:
         for file in missing:
-            with open_entry(source.entry(file)) as entry:
+            with opened.open(source.entry(file)) as entry:
                 _copy(entry, file=file, path=folder / file.name, advance=advance)
 
 

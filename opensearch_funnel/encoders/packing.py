@@ -14,10 +14,15 @@ from opensearch_funnel.encoders.graph.building import (
     save_graph,
     special_tokens,
 )
-from opensearch_funnel.encoders.manifests import Kind, Pooling, Precision
-
-POOLINGS: dict[Kind, Pooling] = {"splade": "max", "dense": "mean", "cross_encoder": "pair"}
-"""How each kind pools unless told otherwise."""
+from opensearch_funnel.encoders.graph.heads import Head
+from opensearch_funnel.encoders.manifest import (
+    Kind,
+    Manifest,
+    ModelFile,
+    Pooling,
+    Precision,
+    Source,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +34,12 @@ class Packing:
     precision: Precision
     max_tokens: int
     licence: str
+    query_prefix: str = ""
+    document_prefix: str = ""
+    unit_length: bool = True
 
 
-def pack(checkpoint: Path, folder: Path, packing: Packing) -> str:
+def pack(checkpoint: Path, folder: Path, packing: Packing) -> Manifest:
     """Write ``model.onnx`` and ``tokenizer.json``; needs neither torch nor a model runtime.
 
     Args:
@@ -41,27 +49,36 @@ def pack(checkpoint: Path, folder: Path, packing: Packing) -> str:
             a quarter of the size.
 
     Returns:
-        The content of the manifest ``<folder's name>.toml``, which belongs beside the folder.
+        The manifest, which belongs beside the folder as ``<its name>.toml``.
 
     Raises:
         ModelError: the checkpoint cannot be read or is of another kind; nothing is written then.
         MissingExtraError: ``onnx`` is not installed.
     """
+    tokenizer = tokenizer_of(checkpoint)
+    weights = read_checkpoint(checkpoint)
+    head = Head(
+        kind=packing.kind,
+        pooling=packing.pooling,
+        special=special_tokens(tokenizer),
+        unit_length=packing.unit_length,
+    )
+    save_graph(build_graph(weights, head, precision=packing.precision), folder / "model.onnx")
+    with atomic_file(folder / "tokenizer.json") as stream:
+        stream.write(tokenizer.read_bytes())
+    return packed_manifest(folder, packing, dimension=_dimension(weights, packing.kind))
+
+
+def tokenizer_of(checkpoint: Path) -> Path:
+    """Return the tokenizer of a checkpoint.
+
+    Raises:
+        ModelError: there is none.
+    """
     tokenizer = checkpoint / "tokenizer.json"
     if not tokenizer.is_file():
         raise ModelError(f"{checkpoint} has no tokenizer.json")
-    weights = read_checkpoint(checkpoint)
-    graph = build_graph(
-        weights,
-        kind=packing.kind,
-        pooling=packing.pooling,
-        precision=packing.precision,
-        special=special_tokens(tokenizer),
-    )
-    save_graph(graph, folder / "model.onnx")
-    with atomic_file(folder / "tokenizer.json") as stream:
-        stream.write(tokenizer.read_bytes())
-    return _manifest(folder, packing, dimension=_dimension(weights, packing.kind))
+    return tokenizer
 
 
 def _dimension(checkpoint: Checkpoint, kind: Kind) -> int:
@@ -69,21 +86,29 @@ def _dimension(checkpoint: Checkpoint, kind: Kind) -> int:
         return 1
     if kind == "dense":
         return checkpoint.architecture.hidden
+    if kind == "token_vectors" and checkpoint.projection is not None:
+        return int(checkpoint.projection.shape[1])
     return len(checkpoint.word)
 
 
-def _manifest(folder: Path, packing: Packing, *, dimension: int) -> str:
-    lines = [
-        f'kind = "{packing.kind}"',
-        f'pooling = "{packing.pooling}"',
-        f"max_tokens = {packing.max_tokens}",
-        f"dimension = {dimension}",
-        f'licence = "{packing.licence}"',
-        f'precisions = ["{packing.precision}"]',
-    ]
-    for name in ("model.onnx", "tokenizer.json"):
-        path = folder / name
-        lines += ["", "[[files]]", f'name = "{name}"', f'sha256 = "{sha256_of(path)}"']
-        lines.append(f"size = {path.stat().st_size}")
-    lines += ["", "[[sources]]", 'kind = "folder"', f'address = "{folder.name}"', ""]
-    return "\n".join(lines)
+def packed_manifest(folder: Path, packing: Packing, *, dimension: int) -> Manifest:
+    """Describe a folder with ``model.onnx`` and ``tokenizer.json``."""
+    files = [folder / name for name in ("model.onnx", "tokenizer.json")]
+    return Manifest(
+        name=folder.name,
+        kind=packing.kind,
+        pooling=packing.pooling,
+        query_prefix=packing.query_prefix,
+        document_prefix=packing.document_prefix,
+        max_tokens=packing.max_tokens,
+        dimension=dimension,
+        licence=packing.licence,
+        precisions=(packing.precision,),
+        unit_length=packing.unit_length,
+        files=tuple(
+            ModelFile(name=path.name, sha256=sha256_of(path), size=path.stat().st_size)
+            for path in files
+        ),
+        sources=(Source(kind="folder", address=folder.name, entries={}),),
+        folder=folder.parent,
+    )

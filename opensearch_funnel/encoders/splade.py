@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opensearch_funnel.core.progress import SILENT, Advance, Progress
 from opensearch_funnel.encoders.batching import length_batches
@@ -41,15 +42,17 @@ class SpladeEncoder:
     vocabulary: tuple[str, ...]
     query_prefix: str = ""
     document_prefix: str = ""
+    query_table: NDArray[np.float32] | None = None
+    """The weight of each token in a query, ``(vocabulary,)``, where no model weighs it."""
 
     def encode_query(self, text: str) -> Weights:
-        """Weigh the terms of a query.
+        """Weigh the terms of a query: by the model, or where there is a table, by that alone.
 
         Returns:
             At most ``top_k`` tokens with weights above zero, heaviest first; none for a text
             without tokens. Special tokens are never among them.
         """
-        return self._weigh(self.query_rows([text]), lambda _: None)[0]
+        return self.weigh_queries(self.query_rows([text]))[0]
 
     def encode_documents(
         self, texts: Sequence[str], *, progress: Progress = SILENT
@@ -68,12 +71,31 @@ class SpladeEncoder:
             yield from self._weigh(self.document_rows(window), advance)
 
     def query_rows(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the token ids of each query, for ``weigh_batch``."""
-        return self.tokenizer.encode([self.query_prefix + text for text in texts])
+        """Return the token ids of each query, for ``weigh_queries``."""
+        prefixed = [self.query_prefix + text for text in texts]
+        if self.query_table is not None:
+            return self.tokenizer.encode_plain(prefixed)
+        return self.tokenizer.encode(prefixed)
 
     def document_rows(self, texts: Sequence[str]) -> list[Ids]:
         """Return the token ids of each document, for ``weigh_batch``."""
         return self.tokenizer.encode([self.document_prefix + text for text in texts])
+
+    def weigh_queries(self, rows: Sequence[Ids]) -> list[Weights]:
+        """Return the weighted terms of each row of ``query_rows``; runs the model at most once."""
+        if self.query_table is None:
+            return self.weigh_batch(rows)
+        return [self._looked_up(row, self.query_table) for row in rows]
+
+    def _looked_up(self, row: Ids, table: NDArray[np.float32]) -> Weights:
+        ids = np.unique(np.asarray(row, dtype=np.int64))
+        weights = table[ids]
+        order = np.argsort(-weights, kind="stable")[: self.top_k]
+        return {
+            self.vocabulary[i]: float(weight)
+            for i, weight in zip(ids[order].tolist(), weights[order], strict=True)
+            if weight > 0
+        }
 
     def weigh_batch(self, rows: Sequence[Ids]) -> list[Weights]:
         """Run the model once and return the weighted terms of each row."""

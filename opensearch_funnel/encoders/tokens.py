@@ -64,6 +64,16 @@ class TextTokenizer:
         encodings = self.plain.encode_batch_fast(clean, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token; None if the vocabulary lacks it."""
+        found: int | None = self.tokenizer.token_to_id(token)
+        return found
+
+    def special_ids(self) -> list[int]:
+        """Return the ids of the tokens that stand for no text."""
+        added = self.tokenizer.get_added_tokens_decoder()
+        return sorted(i for i, token in added.items() if token.special)
+
     def vocabulary(self) -> list[str]:
         """Return the token string of each id."""
         by_token = self.tokenizer.get_vocab(with_added_tokens=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opensearch_funnel.core.errors import InputError
@@ -157,3 +158,20 @@ def _texts(path: Path) -> dict[str, str]:
         if texts.setdefault(str(query_id), text) != text:
             raise InputError(f"{path}:{number}: query {query_id!r} has another text further up")
     return texts
+
+
+def sampled(dataset: Dataset, queries: int, *, seed: int = 0) -> Dataset:
+    """Keep at most so many queries, the same ones every time.
+
+    Args:
+        dataset: any.
+        queries: how many to keep.
+        seed: which ones.
+    """
+    if len(dataset.queries) <= queries:
+        return dataset
+    kept = random.Random(seed).sample(dataset.queries, queries)  # noqa: S311 - not for secrets
+    kept.sort(key=lambda query: query.query_id)
+    ids = {query.query_id for query in kept}
+    qrels = {query_id: grades for query_id, grades in dataset.qrels.items() if query_id in ids}
+    return replace(dataset, queries=tuple(kept), qrels=qrels)

@@ -6,7 +6,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.encoders.manifests import load_manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.encoders.opening import open_dense, open_splade
 from opensearch_funnel.engine.indices import read_funnel_meta
 from opensearch_funnel.migrating.encoding import SlotEncoder

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from opensearch_funnel.core.stage import Vector
 from opensearch_funnel.encoders.cross_encoder import CrossEncoder, Pair
 from opensearch_funnel.encoders.dense import DenseEncoder, Vectors
+from opensearch_funnel.encoders.hosted import HostedEncoder
 from opensearch_funnel.encoders.splade import SpladeEncoder, Weights
 from opensearch_funnel.encoders.tokens import Ids
 from opensearch_funnel.service.shared_batches import SharedBatches
@@ -134,6 +135,28 @@ class BatchedDense:
         return Embedded(np.asarray(vectors).reshape(len(texts), self.dimension), sum(lengths))
 
 
+class HostedDense:
+    """A hosted model as the service asks it: its provider batches."""
+
+    def __init__(self, encoder: HostedEncoder) -> None:
+        self._encoder = encoder
+        self.name, self.fingerprint = encoder.name, encoder.fingerprint
+        self.dimension = encoder.dimension
+
+    def encode_query(self, text: str) -> Vector:
+        """Return the query's embedding, of shape ``(dimension,)``."""
+        return self._encoder.encode_query(text)
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector a document, ``(documents, dimension)``."""
+        return self._encoder.encode_documents(texts)
+
+    def embed(self, texts: Sequence[str], *, as_queries: bool) -> Embedded:
+        """Return the vectors of texts, in the order given, and the tokens that were billed."""
+        vectors, tokens = self._encoder.embed(texts, as_queries=as_queries)
+        return Embedded(vectors, tokens)
+
+
 class BatchedSparse:
     """A SPLADE model that encodes the texts of several requests together.
 
@@ -145,9 +168,9 @@ class BatchedSparse:
         self.name, self.fingerprint = encoder.name, encoder.fingerprint
         self._queries, self._documents = (
             SharedBatches[Ids, Weights](
-                encoder.weigh_batch, token_budget=encoder.session.token_budget, observe=observe
+                weigh, token_budget=encoder.session.token_budget, observe=observe
             )
-            for _ in range(2)
+            for weigh in (encoder.weigh_queries, encoder.weigh_batch)
         )
         self._indices = {token: i for i, token in enumerate(encoder.vocabulary)}
 

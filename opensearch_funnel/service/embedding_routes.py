@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
-from opensearch_funnel.encoders.manifests import Kind
+from opensearch_funnel.encoders.manifest import Kind
 from opensearch_funnel.encoders.stored_weights import stored_weights
 from opensearch_funnel.service.answers import (
     json_answer,

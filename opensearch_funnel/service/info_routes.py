@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from opensearch_funnel.encoders.manifests import Kind
+from opensearch_funnel.encoders.manifest import Kind
 from opensearch_funnel.service.answers import json_answer
 from opensearch_funnel.service.embedding_shapes import MOST_TEXTS
 from opensearch_funnel.service.model_shelf import ModelShelf

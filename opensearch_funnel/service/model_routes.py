@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from opensearch_funnel.encoders.manifests import Kind
+from opensearch_funnel.encoders.manifest import Kind
 from opensearch_funnel.service.answers import json_answer, refused_for
 from opensearch_funnel.service.embedding_shapes import OpenAiError
 from opensearch_funnel.service.exchange import enter

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from opensearch_funnel.core.errors import FunnelError
 from opensearch_funnel.core.stage import DenseQueryEncoder, SparseQueryEncoder
-from opensearch_funnel.encoders.manifests import Kind
+from opensearch_funnel.encoders.manifest import Kind
 from opensearch_funnel.service.batched_models import Embedded
 
 

@@ -24,7 +24,7 @@ from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
-from opensearch_funnel.encoders.manifests import load_manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
 from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body

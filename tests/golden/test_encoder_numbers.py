@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from opensearch_funnel.encoders.cross_encoder import CrossEncoder
-from opensearch_funnel.encoders.manifests import load_manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.encoders.opening import open_encoder
 from opensearch_funnel.encoders.splade import SpladeEncoder
 

@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from opensearch_funnel.encoders.cross_encoder import CrossEncoder
 from opensearch_funnel.encoders.dense import DenseEncoder
-from opensearch_funnel.encoders.manifests import list_manifests
+from opensearch_funnel.encoders.manifest_files import list_manifests
 from opensearch_funnel.encoders.opening import open_encoder
 from opensearch_funnel.encoders.splade import SpladeEncoder
 
@@ -39,7 +40,7 @@ def numbers(name: str, precision: str) -> dict[str, Any]:
             found[text] = [round(float(x), DIGITS) for x in vector[:COMPONENTS]]
         query = encoder.encode_query(QUERY)
         found[f"query: {QUERY}"] = [round(float(x), DIGITS) for x in query[:COMPONENTS]]
-    else:
+    elif isinstance(encoder, CrossEncoder):
         scores = encoder.score(QUERY, ANSWERS)
         found[QUERY] = [round(score, DIGITS) for score in scores]
     return found

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from opensearch_funnel.encoders.fetch import pull
 from opensearch_funnel.encoders.graph.building import build_graph, read_checkpoint, save_graph
-from opensearch_funnel.encoders.manifests import Kind, Manifest, Pooling, load_manifest
+from opensearch_funnel.encoders.graph.heads import Head
+from opensearch_funnel.encoders.manifest import Kind, Manifest, Pooling
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.encoders.opening import open_dense, open_splade
 from opensearch_funnel.encoders.session import Session, open_session, padded
 
@@ -34,7 +36,7 @@ ROWS = [[5, 9, 17, 33, 8], [7, 21], [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]]
 
 
 def session_of(folder: Path, *, kind: Kind, pooling: Pooling) -> Session:
-    model = build_graph(read_checkpoint(folder), kind=kind, pooling=pooling, precision="fp32")
+    model = build_graph(read_checkpoint(folder), Head(kind=kind, pooling=pooling), precision="fp32")
     save_graph(model, folder / "graph.onnx")
     return open_session(folder / "graph.onnx")
 

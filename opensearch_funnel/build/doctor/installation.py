@@ -14,7 +14,7 @@ from opensearch_funnel.build.doctor.runtimes import Runtime, RuntimeProbe
 from opensearch_funnel.core.errors import FunnelError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.encoders.fetch import broken_files, is_here, model_folder
-from opensearch_funnel.encoders.manifests import load_manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 
 PACKAGE = "opensearch-funnel"
 _MODULES: Mapping[str, Sequence[str]] = {

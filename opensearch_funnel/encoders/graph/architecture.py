@@ -87,6 +87,8 @@ class Checkpoint:
     layers: tuple[Layer, ...]
     vocabulary_head: VocabularyHead | None = None
     pair_head: PairHead | None = None
+    projection: Floats | None = None
+    """What a late-interaction model makes of each token's state, ``[hidden, dimension]``."""
 
 
 _BERT = {
@@ -143,7 +145,19 @@ _NAMES = {
     "xlm-roberta": _ROBERTA,
     "distilbert": _DISTILBERT,
 }
+_PROJECTION = "linear.weight"
+"""As ColBERT calls it, whatever its family; it has no bias."""
 _PREFIXES = ("bert.", "roberta.", "distilbert.")
+
+
+def is_drawable(family: str) -> bool:
+    """Say whether graphs of an architecture can be drawn here, by its ``model_type``.
+
+    Example:
+        >>> is_drawable("distilbert"), is_drawable("modernbert")
+        (True, False)
+    """
+    return family in _NAMES
 
 
 def checkpoint_of(config: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Checkpoint:
@@ -223,6 +237,7 @@ class _Reader:
             layers=tuple(self._layer(i) for i in range(self.architecture.layers)),
             vocabulary_head=self._vocabulary_head(word),
             pair_head=self._pair_head(),
+            projection=self._projection(),
         )
 
     def _name(self, key: str, layer: int = 0) -> str:
@@ -277,12 +292,24 @@ class _Reader:
             ),
         )
 
+    def _projection(self) -> Floats | None:
+        if _PROJECTION not in self.tensors:
+            return None
+        rows = self.tensors[_PROJECTION].shape[0]
+        weight = self._floats(_PROJECTION, (rows, self.architecture.hidden))
+        return np.ascontiguousarray(weight.T)
+
     def _pair_head(self) -> PairHead | None:
         if f"{self._name('classifier')}.weight" not in self.tensors:
             return None
         classifier = self._affine("classifier")
+        if classifier.bias.size == 2:  # noqa: PLR2004 - no and yes: the difference is the log-odds
+            classifier = Affine(
+                classifier.weight[:, 1:] - classifier.weight[:, :1],
+                classifier.bias[1:] - classifier.bias[:1],
+            )
         if classifier.bias.size != 1:
-            raise ValueError(f"the classifier gives {classifier.bias.size} scores, not one")
+            raise ValueError(f"the classifier gives {classifier.bias.size} scores, not one or two")
         return PairHead(
             pooler=self._affine("pooler"),
             activation="relu" if self.architecture.family == "distilbert" else "tanh",

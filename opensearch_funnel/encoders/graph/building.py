@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,18 @@ from opensearch_funnel.encoders.graph.body import Sketch, draw_body
 from opensearch_funnel.encoders.graph.draft import Draft
 from opensearch_funnel.encoders.graph.exported import read_exported
 from opensearch_funnel.encoders.graph.foreign import load_self_contained
-from opensearch_funnel.encoders.graph.heads import draw_score, draw_terms, draw_vector
+from opensearch_funnel.encoders.graph.heads import (
+    Head,
+    draw_score,
+    draw_terms,
+    draw_token_vectors,
+    draw_vector,
+)
 from opensearch_funnel.encoders.graph.int8 import Int8
 from opensearch_funnel.encoders.graph.linear import Float32
 from opensearch_funnel.encoders.graph.safetensors import read_safetensors
-from opensearch_funnel.encoders.manifests import Kind, Manifest, Pooling, Precision
+from opensearch_funnel.encoders.graph.variants import dynamic_int8, halved
+from opensearch_funnel.encoders.manifest import PROJECTION, Manifest, Precision
 from opensearch_funnel.settings import load_settings
 
 GRAPH_VERSION = 4
@@ -45,25 +51,42 @@ def cached_graph(manifest: Manifest, folder: Path, *, precision: Precision) -> P
         MissingExtraError: ``onnx`` is not installed.
     """
     weights = folder / manifest.weights.name
-    if weights.suffix == ".onnx" and not manifest.redraw:
+    is_foreign = weights.suffix == ".onnx" and not manifest.redraw
+    if is_foreign and precision in (_own_precision(manifest), "bf16"):
         load_self_contained(weights)
         return weights
     name = f"{manifest.fingerprint(precision)}-v{GRAPH_VERSION}.onnx"
     path = load_settings().home / "graphs" / name
     if not path.is_file():
-        if weights.suffix == ".onnx":
-            checkpoint = read_exported(weights)
-        else:
-            checkpoint = read_checkpoint(folder, weights=weights.name)
-        model = build_graph(
-            checkpoint,
-            kind=manifest.kind,
-            pooling=manifest.pooling,
-            precision=precision,
-            special=special_tokens(folder / "tokenizer.json"),
-        )
+        model = _foreign(weights, precision) if is_foreign else _drawn(manifest, folder, precision)
         save_graph(model, path)
     return path
+
+
+def _own_precision(manifest: Manifest) -> Precision:
+    """Return what a graph that is used as it is computes in."""
+    return "fp32" if "fp32" in manifest.precisions else manifest.precisions[0]
+
+
+def _foreign(weights: Path, precision: Precision) -> Any:
+    if precision == "fp16":
+        return halved(load_self_contained(weights))
+    return dynamic_int8(weights)
+
+
+def _drawn(manifest: Manifest, folder: Path, precision: Precision) -> Any:
+    weights = folder / manifest.weights.name
+    if weights.suffix == ".onnx":
+        checkpoint = read_exported(weights)
+    else:
+        checkpoint = read_checkpoint(folder, weights=weights.name)
+    head = Head(
+        kind=manifest.kind,
+        pooling=manifest.pooling,
+        special=special_tokens(folder / "tokenizer.json"),
+        unit_length=manifest.unit_length,
+    )
+    return build_graph(checkpoint, head, precision=precision)
 
 
 def read_checkpoint(folder: Path, *, weights: str = "model.safetensors") -> Checkpoint:
@@ -80,7 +103,10 @@ def read_checkpoint(folder: Path, *, weights: str = "model.safetensors") -> Chec
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read config.json of the model: {error}") from error
-    return checkpoint_of(config, read_safetensors(folder / weights))
+    tensors = read_safetensors(folder / weights)
+    if (folder / PROJECTION).is_file():
+        tensors |= read_safetensors(folder / PROJECTION)
+    return checkpoint_of(config, tensors)
 
 
 def special_tokens(tokenizer: Path) -> list[int]:
@@ -93,26 +119,18 @@ def special_tokens(tokenizer: Path) -> list[int]:
     return sorted(t["id"] for t in content.get("added_tokens", []) if t.get("special"))
 
 
-def build_graph(
-    checkpoint: Checkpoint,
-    *,
-    kind: Kind,
-    pooling: Pooling,
-    precision: Precision,
-    special: Sequence[int] = (),
-) -> Any:
+def build_graph(checkpoint: Checkpoint, head: Head, *, precision: Precision) -> Any:
     """Draw the whole graph of a model.
 
     Inputs are ``input_ids`` and ``attention_mask`` (int64, ``[texts, tokens]``, padded on the
     right), for pairs ``token_type_ids`` too, for terms ``k`` (int64, ``[1]``). Results are
-    ``ids`` and ``weights``, ``vectors``, or ``scores``.
+    ``ids`` and ``weights``, ``vectors``, ``scores``, or ``token_vectors``.
 
     Args:
         checkpoint: the weights.
-        kind: which head to draw.
-        pooling: for dense models ``cls`` or ``mean``.
-        precision: what to multiply in.
-        special: ids that never become terms.
+        head: which head to draw.
+        precision: what to multiply in; ``bf16`` is the float32 graph, run by a provider that
+            rounds as it multiplies.
 
     Returns:
         The ``onnx.ModelProto``.
@@ -125,29 +143,40 @@ def build_graph(
         import onnx  # noqa: F401 - the modules that draw import parts of it
     except ImportError as error:
         raise MissingExtraError("onnx", extra="cpu") from error
+    model = _model(checkpoint, head, precision=precision)
+    return halved(model) if precision == "fp16" else model
+
+
+def _model(checkpoint: Checkpoint, head: Head, *, precision: Precision) -> Any:
     inputs: dict[str, Any] = {"input_ids": _TEXTS, "attention_mask": _TEXTS}
-    if kind == "cross_encoder":
+    if head.kind == "cross_encoder":
         inputs["token_type_ids"] = _TEXTS
     draft = Draft()
     sketch = Sketch(
         draft=draft,
         checkpoint=checkpoint,
-        arithmetic=Float32(draft) if precision == "fp32" else Int8(draft),
+        arithmetic=Int8(draft) if precision == "int8" else Float32(draft),
         ids="input_ids",
         mask="attention_mask",
-        types="token_type_ids" if kind == "cross_encoder" else None,
+        types="token_type_ids" if head.kind == "cross_encoder" else None,
     )
     hidden = draw_body(sketch)
-    if kind == "dense":
-        return draft.model(inputs, {"vectors": draw_vector(sketch, hidden, pooling=pooling)})
-    if kind == "cross_encoder":
+    if head.kind == "dense":
+        vectors = draw_vector(sketch, hidden, pooling=head.pooling, unit_length=head.unit_length)
+        return draft.model(inputs, {"vectors": vectors})
+    if head.kind == "token_vectors":
+        if checkpoint.projection is None:
+            raise ModelError("the checkpoint has no linear.weight: it is no ColBERT model")
+        made = draw_token_vectors(sketch, hidden, checkpoint.projection)
+        return draft.model(inputs, {"token_vectors": made})
+    if head.kind == "cross_encoder":
         if checkpoint.pair_head is None:
             raise ModelError("the checkpoint has no classifier: it is no cross-encoder")
         return draft.model(inputs, {"scores": draw_score(sketch, hidden, checkpoint.pair_head)})
     if checkpoint.vocabulary_head is None:
         raise ModelError("the checkpoint has no vocabulary head: it is no SPLADE model")
     inputs["k"] = (np.int64, ["1"])
-    ids, weights = draw_terms(sketch, hidden, checkpoint.vocabulary_head, special=special)
+    ids, weights = draw_terms(sketch, hidden, checkpoint.vocabulary_head, special=head.special)
     return draft.model(inputs, {"ids": ids, "weights": weights})
 
 

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from opensearch_funnel.encoders.graph.architecture import PairHead, VocabularyHead
+from opensearch_funnel.encoders.graph.architecture import Floats, PairHead, VocabularyHead
 from opensearch_funnel.encoders.graph.body import Sketch, draw_activation, draw_norm
 from opensearch_funnel.encoders.graph.draft import integers
+from opensearch_funnel.encoders.manifest import Kind, Pooling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What comes after the body.
+
+    Attributes:
+        kind: what the model gives.
+        pooling: for dense models ``cls`` or ``mean``.
+        special: ids that never become terms.
+        unit_length: whether the vectors of a dense model are made of length 1.
+    """
+
+    kind: Kind
+    pooling: Pooling
+    special: Sequence[int] = ()
+    unit_length: bool = True
+
 
 _CHUNK = 1024
 _NEVER = -1e4
@@ -50,23 +70,42 @@ def draw_terms(
     return ids, draft.node("Log", draft.node("Add", draft.node("Relu", values), one))
 
 
-def draw_vector(sketch: Sketch, hidden: str, *, pooling: str) -> str:
-    """Draw the dense head: the first token's state (``cls``) or the mean, made of length 1.
+def draw_vector(sketch: Sketch, hidden: str, *, pooling: str, unit_length: bool = True) -> str:
+    """Draw the dense head: the first token's state (``cls``) or the mean.
 
     Returns:
-        Unit vectors, ``[texts, hidden]``.
+        Vectors, ``[texts, hidden]``, of length 1 unless that is not wanted.
     """
     draft = sketch.draft
     if pooling == "cls":
         pooled = draft.node("Gather", hidden, draft.constant(np.int64(0)), axis=1)
-        return draft.node("LpNormalization", pooled, axis=-1, p=2)
+        return draft.node("LpNormalization", pooled, axis=-1, p=2) if unit_length else pooled
     is_token = draft.node(
         "Unsqueeze", draft.node("Cast", sketch.mask, to=_BOOL), draft.constant(integers(2))
     )
     kept = draft.node("Where", is_token, hidden, draft.constant(np.float32(0)))
-    # The sum points where the mean does, and only the direction is left in the end.
     pooled = draft.node("ReduceSum", kept, draft.constant(integers(1)), keepdims=0)
-    return draft.node("LpNormalization", pooled, axis=-1, p=2)
+    if unit_length:
+        # The sum points where the mean does, and only the direction is left in the end.
+        return draft.node("LpNormalization", pooled, axis=-1, p=2)
+    count = draft.node(
+        "ReduceSum",
+        draft.node("Cast", sketch.mask, to=_FLOAT),
+        draft.constant(integers(1)),
+        keepdims=1,
+    )
+    return draft.node("Div", pooled, count)
+
+
+def draw_token_vectors(sketch: Sketch, hidden: str, projection: Floats) -> str:
+    """Draw the late-interaction head: each token's state, projected and made of length 1.
+
+    Returns:
+        ``[texts, tokens, dimension]``; which tokens count is for the caller to say.
+    """
+    draft = sketch.draft
+    projected = draft.node("MatMul", hidden, draft.constant(projection))
+    return draft.node("LpNormalization", projected, axis=-1, p=2)
 
 
 def draw_score(sketch: Sketch, hidden: str, head: PairHead) -> str:

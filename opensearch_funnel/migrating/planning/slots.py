@@ -10,7 +10,8 @@ from typing import Any
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.funnel_object import FUNNEL, READY
 from opensearch_funnel.core.text import encoded_text, text_hash
-from opensearch_funnel.encoders.manifests import Kind, Manifest, load_manifest
+from opensearch_funnel.encoders.manifest import Kind, Manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.engine.indices import EncodedBy, Slot
 from opensearch_funnel.migrating.planning.source import Source
 

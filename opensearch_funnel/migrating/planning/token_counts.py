@@ -7,7 +7,7 @@ from typing import Protocol
 
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.encoders.fetch import pull
-from opensearch_funnel.encoders.manifests import Manifest
+from opensearch_funnel.encoders.manifest import Manifest
 from opensearch_funnel.encoders.tokens import TextTokenizer, open_tokenizer
 
 _TOKENS_PER_WORD = 1.3

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from opensearch_funnel.encoders.manifests import Manifest, load_manifest
+from opensearch_funnel.encoders.manifest import Manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 
 Tensors = dict[str, NDArray[Any]]
 

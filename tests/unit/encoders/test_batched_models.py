@@ -90,6 +90,7 @@ def test_queries_and_documents_become_the_encoders_own_vectors(
 ) -> None:
     more = 'query_prefix = "the "'
     encoder = open_dense(make_manifest(tiny_model, kind="dense", pooling="mean", more=more))
+    assert isinstance(encoder, DenseEncoder)
     dense = BatchedDense(encoder)
     made = dense.embed(TEXTS, as_queries=False)
     np.testing.assert_allclose(made.vectors, encoder.encode_documents(TEXTS), atol=1e-6)

@@ -17,8 +17,9 @@ from opensearch_funnel.encoders.graph.building import (
     save_graph,
     special_tokens,
 )
+from opensearch_funnel.encoders.graph.heads import Head
 from opensearch_funnel.encoders.graph.int8 import quantise
-from opensearch_funnel.encoders.manifests import Kind, Pooling, Precision
+from opensearch_funnel.encoders.manifest import Kind, Pooling, Precision
 from opensearch_funnel.encoders.session import Session, open_session, padded
 
 TEXTS = [[2, 5, 6, 7, 3], [2, 3], [2, 8, 9, 10, 11, 12, 13, 14, 3], [2, 5, 3]]
@@ -30,10 +31,12 @@ def drawn(tiny_model: Path, tmp_path: Path) -> Any:
     def draw(kind: Kind, pooling: Pooling, precision: Precision = "fp32") -> Session:
         model = build_graph(
             read_checkpoint(tiny_model),
-            kind=kind,
-            pooling=pooling,
+            Head(
+                kind=kind,
+                pooling=pooling,
+                special=special_tokens(tiny_model / "tokenizer.json"),
+            ),
             precision=precision,
-            special=special_tokens(tiny_model / "tokenizer.json"),
         )
         path = tmp_path / f"{kind}-{precision}.onnx"
         save_graph(model, path)
@@ -163,9 +166,9 @@ def test_what_cannot_be_drawn_is_said(tiny_model: Path, config: Any, reason: str
 def test_a_missing_head_is_said(tiny_model: Path) -> None:
     headless = replace(read_checkpoint(tiny_model), vocabulary_head=None, pair_head=None)
     with pytest.raises(ModelError, match="the checkpoint has no vocabulary head"):
-        build_graph(headless, kind="splade", pooling="max", precision="fp32")
+        build_graph(headless, Head(kind="splade", pooling="max"), precision="fp32")
     with pytest.raises(ModelError, match="the checkpoint has no classifier"):
-        build_graph(headless, kind="cross_encoder", pooling="pair", precision="fp32")
+        build_graph(headless, Head(kind="cross_encoder", pooling="pair"), precision="fp32")
 
 
 def test_a_broken_graph_is_a_model_error(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from opensearch_funnel.core.progress import Advance
 from opensearch_funnel.core.stage import PairScorer
 from opensearch_funnel.encoders.cross_encoder import CrossEncoder
 from opensearch_funnel.encoders.dense import DenseEncoder
-from opensearch_funnel.encoders.manifests import Manifest
+from opensearch_funnel.encoders.manifest import Manifest
 from opensearch_funnel.encoders.opening import (
     open_cross_encoder,
     open_dense,
@@ -49,7 +49,9 @@ def splade(tiny_model: Path, make_manifest: Any) -> SpladeEncoder:
 @pytest.fixture
 def dense(tiny_model: Path, make_manifest: Any) -> DenseEncoder:
     more = 'query_prefix = "the "'
-    return open_dense(make_manifest(tiny_model, kind="dense", pooling="mean", more=more))
+    encoder = open_dense(make_manifest(tiny_model, kind="dense", pooling="mean", more=more))
+    assert isinstance(encoder, DenseEncoder)
+    return encoder
 
 
 @pytest.fixture

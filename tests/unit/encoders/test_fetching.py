@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +12,8 @@ import pytest
 
 from opensearch_funnel.core.errors import ModelError
 from opensearch_funnel.encoders.fetch import atomic_file, broken_files, model_folder, pull
-from opensearch_funnel.encoders.manifests import Manifest, Source
+from opensearch_funnel.encoders.manifest import Manifest, Source
+from tests.unit.encoders.hub_server import hub_server, run_with_hub
 
 
 @pytest.fixture
@@ -183,54 +176,13 @@ def test_an_address_that_cannot_be_one_is_said(manifest: Manifest) -> None:
         pull(only_from(manifest, kind="maven", address="org.example:model"))
 
 
-@contextmanager
-def hub(folder: Path) -> Iterator[str]:
-    """A loopback server that answers like the Hub for one repository."""
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self.answer(with_body=True)
-
-        def answer(self, *, with_body: bool) -> None:
-            path = folder / self.path.rsplit("/", 1)[-1]
-            if not self.path.startswith("/me/tiny/resolve/main/") or not path.is_file():
-                self.send_response(404)
-                self.send_header("X-Error-Code", "EntryNotFound")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            content = path.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("ETag", f'"{sha256(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.end_headers()
-            if with_body:
-                self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            del format, args
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 PULL_FROM_HUB = """
     import sys
     from dataclasses import replace
     from opensearch_funnel.core.errors import ModelError
     from opensearch_funnel.encoders.fetch import broken_files, pull
-    from opensearch_funnel.encoders.manifests import Source, load_manifest
+    from opensearch_funnel.encoders.manifest import Source
+    from opensearch_funnel.encoders.manifest_files import load_manifest
 
     source = Source(kind="hub", address=sys.argv[1], entries={})
     manifest = replace(load_manifest("tiny"), sources=(source,))
@@ -243,35 +195,22 @@ PULL_FROM_HUB = """
 
 
 def pull_from_hub(repository: str, *, endpoint: str, home: Path) -> tuple[int, str]:
-    # A process of its own: huggingface_hub reads its environment once, when it is imported.
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PULL_FROM_HUB), repository],
-        env={
-            **os.environ,
-            "HF_ENDPOINT": endpoint,
-            "HF_HOME": str(home / "hub"),
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "FUNNEL_HOME": str(home),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    program = ["-c", textwrap.dedent(PULL_FROM_HUB), repository]
+    done = run_with_hub(program, endpoint=endpoint, home=home)
     return done.returncode, done.stderr
 
 
 @pytest.mark.usefixtures("manifest")
 def test_the_hub_gives_its_files(tiny_model: Path, home: Path) -> None:
-    with hub(tiny_model) as endpoint:
-        code, errors = pull_from_hub("me/tiny", endpoint=endpoint, home=home)
+    with hub_server(tiny_model) as hub:
+        code, errors = pull_from_hub("me/tiny", endpoint=hub.url, home=home)
     assert code == 0, errors
 
 
 @pytest.mark.usefixtures("manifest")
 def test_a_hub_without_the_model_is_one_line(tiny_model: Path, home: Path) -> None:
-    with hub(tiny_model) as endpoint:
-        code, errors = pull_from_hub("me/other", endpoint=endpoint, home=home)
+    with hub_server(tiny_model) as hub:
+        code, errors = pull_from_hub("me/other", endpoint=hub.url, home=home)
     assert code == 1
     assert "error: cannot fetch config.json of model tiny: hub me/other: " in errors
     assert "Traceback" not in errors

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from opensearch_funnel.core.errors import InputError, ModelError
-from opensearch_funnel.encoders.manifests import (
-    Manifest,
-    ModelFile,
+from opensearch_funnel.encoders.manifest import Manifest, ModelFile, TokenVectors
+from opensearch_funnel.encoders.manifest_files import (
     list_manifests,
     load_manifest,
+    manifest_text,
     read_manifest,
 )
 from opensearch_funnel.resources import models_dir
@@ -124,3 +124,93 @@ def test_a_model_that_cuts_texts_earlier_is_another_one() -> None:
     assert load_manifest("splade-tiny", max_tokens=whole.max_tokens) == whole
     with pytest.raises(InputError, match=f"reads {whole.max_tokens} tokens of a text, not 100000"):
         load_manifest("splade-tiny", max_tokens=100_000)
+
+
+LATER = """
+kind = "dense"
+pooling = "mean"
+max_tokens = 512
+dimension = 64
+licence = "MIT \\"as is\\" \\u007f\\n"
+precisions = ["fp16", "fp32"]
+unit_length = false
+cut_from = 384
+
+[endpoint]
+api = "openai"
+url = "http://127.0.0.1:1/v1"
+model = "small-3"
+key_variable = "OPENAI_API_KEY"
+output = "int8"
+batch = 16
+price_per_million = 0.02
+
+[[verdicts]]
+precision = "fp16"
+dataset = "scifact"
+ndcg = 0.69
+reference = 0.7
+kendall_tau = 0.98
+speed = 1.5
+"""
+
+
+def test_what_is_written_is_read_back_as_it_was(tmp_path: Path) -> None:
+    for path in models_dir().glob("*.toml"):
+        (tmp_path / path.name).write_text(manifest_text(read_manifest(path)), encoding="utf-8")
+        again = read_manifest(tmp_path / path.name)
+        assert replace(again, folder=path.parent) == read_manifest(path)
+    later = tmp_path / "later.toml"
+    later.write_text(LATER, encoding="utf-8")
+    first = read_manifest(later)
+    assert first.endpoint is not None
+    assert first.licence == 'MIT "as is" \x7f\n'
+    later.write_text(manifest_text(first), encoding="utf-8")
+    assert read_manifest(later) == first
+
+
+def test_how_token_vectors_are_made_is_read_back(tmp_path: Path) -> None:
+    text = (models_dir() / "splade-tiny.toml").read_text(encoding="utf-8")
+    table = '[token_vectors]\nquery_marker = "[Q]"\nquery_tokens = 32\nskipped = [".", "\\\\"]\n\n'
+    path = tmp_path / "late.toml"
+    path.write_text(text.replace("[[files]]", f"{table}[[files]]", 1), encoding="utf-8")
+    first = read_manifest(path)
+    assert first.token_vectors is not None
+    assert first.token_vectors.skipped == (".", "\\")
+    path.write_text(manifest_text(first), encoding="utf-8")
+    assert read_manifest(path) == first
+
+
+def test_fingerprints_of_indices_that_exist_stay_what_they_are() -> None:
+    known = {
+        "splade-tiny": "f6d12cfcbe5b",
+        "bge-small-en-v1.5": "199b8d578d39",
+        "funnel-reranker-mini": "84b02bae8a53",
+    }
+    assert {name: load_manifest(name).fingerprint() for name in known} == known
+
+
+@pytest.mark.parametrize(
+    ("changed", "value"),
+    [
+        ("query_weights", "idf"),
+        ("unit_length", False),
+        ("cut_from", 384),
+        (
+            "token_vectors",
+            TokenVectors(query_marker="[Q]", document_marker="", query_tokens=32, skipped=()),
+        ),
+    ],
+)
+def test_what_changes_the_numbers_changes_the_fingerprint(
+    manifest: Manifest, changed: str, value: Any
+) -> None:
+    assert replace(manifest, **{changed: value}).fingerprint() != manifest.fingerprint()
+
+
+def test_a_field_that_no_manifest_has_is_refused(tmp_path: Path) -> None:
+    text = (models_dir() / "splade-tiny.toml").read_text(encoding="utf-8")
+    path = tmp_path / "typo.toml"
+    path.write_text(f"max_token = 3\n{text}", encoding="utf-8")
+    with pytest.raises(ModelError, match="max_token is not a field of a manifest"):
+        read_manifest(path)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from opensearch_funnel.cli.models import models
+from opensearch_funnel.cli.models import MODULES, models
 from opensearch_funnel.core.errors import ModelError
 from opensearch_funnel.encoders.fetch import model_folder
-from opensearch_funnel.encoders.manifests import Manifest
+from opensearch_funnel.encoders.manifest import Manifest
+from opensearch_funnel.encoders.manifest_files import write_manifest
 from opensearch_funnel.encoders.opening import open_cross_encoder
 from opensearch_funnel.encoders.packing import Packing, pack
 
@@ -67,10 +68,10 @@ def test_with_no_model_here_verify_has_nothing_to_do() -> None:
     assert (done.exit_code, done.stdout) == (0, "no model is here yet\n")
 
 
-def test_a_quantized_checkpoint_is_a_model_by_its_name(tiny_model: Path, home: Path) -> None:
+def test_an_exported_checkpoint_is_a_model_by_its_name(tiny_model: Path, home: Path) -> None:
     small = home / "manifests" / "small"
     options = ["--kind", "cross_encoder", "--max-tokens", "32", "--licence", "MIT"]
-    done = call("quantize", str(tiny_model), str(small), *options, "--output", "json")
+    done = call("export", str(tiny_model), str(small), *options, "--output", "json")
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
     assert made["manifest"] == str(small.with_suffix(".toml"))
@@ -80,7 +81,7 @@ def test_a_quantized_checkpoint_is_a_model_by_its_name(tiny_model: Path, home: P
         kind="cross_encoder", pooling="pair", precision="fp32", max_tokens=32, licence="MIT"
     )
     exact = home / "manifests" / "exact"
-    exact.with_suffix(".toml").write_text(pack(tiny_model, exact, same))
+    write_manifest(pack(tiny_model, exact, same), exact.with_suffix(".toml"))
     texts = ["sea", "the fish", "paris ."]
     expected = open_cross_encoder("exact").score("hotel", texts)
     assert encoder.score("hotel", texts) == pytest.approx(expected, abs=0.2)
@@ -99,6 +100,6 @@ def test_a_checkpoint_of_another_kind_leaves_nothing_behind(tmp_path: Path) -> N
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("command", ["list", "pull", "verify", "quantize"])
+@pytest.mark.parametrize("command", MODULES)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"Example: funnel models {command}" in " ".join(call(command, "--help").stdout.split())

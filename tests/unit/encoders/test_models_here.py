@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opensearch_funnel.encoders.fetch import is_here, model_folder, pull
-from opensearch_funnel.encoders.manifests import Source
+from opensearch_funnel.encoders.manifest import Source
 
 
 def test_a_model_is_here_once_it_was_pulled(tiny_model: Path, make_manifest: Any) -> None:

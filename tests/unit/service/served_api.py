@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.encoders.manifests import Kind
+from opensearch_funnel.encoders.manifest import Kind
 from opensearch_funnel.engine.client import connect
 from opensearch_funnel.service.app import create_app
 from opensearch_funnel.service.batched_models import Embedded

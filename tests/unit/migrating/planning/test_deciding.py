@@ -8,7 +8,7 @@ import pytest
 
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.text import text_hash
-from opensearch_funnel.encoders.manifests import load_manifest
+from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.engine.indices import EncodedBy, Slot
 from opensearch_funnel.migrating.migration import Migration
 from opensearch_funnel.migrating.planning.deciding import Wishes, decide
