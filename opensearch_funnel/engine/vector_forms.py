@@ -1,13 +1,15 @@
 """The forms in which the engine keeps vectors: whole, in 7 bits, in 1 bit, cut short.
 
-Lucene's engine only: the embedded node has no faiss, and a field of it would end the node.
+Lucene's engine only: the embedded node has no faiss, and a field of it would end the node. So would
+a search by one bit in a memory-mapped index: from 3.6 on k-NN compares those by a native library,
+and a node without it dies (UnsatisfiedLinkError). In an index that is read otherwise Lucene does.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -36,14 +38,16 @@ class VectorForm:
     Attributes:
         name: what it is called.
         dimension: numbers of a vector that are kept.
-        field: the mapping of the field.
+        mapping: of the field.
         rescores: whether what was found by fewer bits is compared again by whole vectors.
+        settings: of the index, besides the usual ones.
     """
 
     name: FormName
     dimension: int
-    field: dict[str, Any]
+    mapping: dict[str, Any]
     rescores: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def cut(self, vectors: Vectors) -> Vectors:
         """Return vectors as this form keeps them: the first numbers, of length 1 again."""
@@ -76,18 +80,24 @@ def vector_form(name: FormName, *, dimension: int) -> VectorForm:
     plain = {"type": "knn_vector", "dimension": dimension}
     match name:
         case "full":
-            return VectorForm(name=name, dimension=dimension, field={**plain, "method": method})
+            return VectorForm(name=name, dimension=dimension, mapping={**plain, "method": method})
         case "7-bit":
             encoder = {"name": "sq", "parameters": {"bits": 7}}
-            field = {**plain, "method": {**method, "parameters": {"encoder": encoder}}}
-            return VectorForm(name=name, dimension=dimension, field=field)
+            mapping = {**plain, "method": {**method, "parameters": {"encoder": encoder}}}
+            return VectorForm(name=name, dimension=dimension, mapping=mapping)
         case "1-bit":
-            field = {**plain, "mode": "on_disk", "compression_level": "32x", "method": method}
-            return VectorForm(name=name, dimension=dimension, field=field, rescores=True)
+            mapping = {**plain, "mode": "on_disk", "compression_level": "32x", "method": method}
+            return VectorForm(
+                name=name,
+                dimension=dimension,
+                mapping=mapping,
+                rescores=True,
+                settings={"index.store.type": "niofs"},
+            )
         case "half":
             half = max(dimension // 2, 1)
-            field = {**plain, "dimension": half, "method": method}
-            return VectorForm(name=name, dimension=half, field=field)
+            mapping = {**plain, "dimension": half, "method": method}
+            return VectorForm(name=name, dimension=half, mapping=mapping)
     raise InputError(f"no form {name!r} of vectors; there are: {', '.join(FORMS)}")
 
 
@@ -124,12 +134,13 @@ def index_vectors(
             "number_of_replicas": 0,
             "refresh_interval": "-1",
             "index.knn": True,
+            **form.settings,
         },
         # Nothing is kept but what is searched, so that sizes are those of the vectors.
         "mappings": {
             "_source": {"enabled": False},
             "dynamic": False,
-            "properties": {_FIELD: form.field},
+            "properties": {_FIELD: form.mapping},
         },
     }
     client.indices.create(index=name, body=body)

@@ -140,7 +140,7 @@ def test_ctrl_c_ends_a_wait_at_once(cluster: Cluster) -> None:
     # The shortest pause of these limits is 300 s.
     assert time.monotonic() - start < 120
     interrupting.join()
-    # A sender that was only being started as the signal came is joined by nobody; it ends by itself.
+    # A sender that was only being started as the signal came is joined by nobody: it ends alone.
     for left in [t for t in threading.enumerate() if t.name.startswith("bulk")]:
         _ends_soon(left)
 
