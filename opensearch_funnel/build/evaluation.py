@@ -151,17 +151,21 @@ class Bench:
 
         Returns:
             The report; its figures count only where nothing was degraded.
+
+        Raises:
+            InputError: what was asked for is nothing that the plan has.
         """
-        if set(request.systems) <= {"bm25"}:
+        names = request.systems_of(plan)
+        if set(names) <= {"bm25"}:
             index = ensure_evaluation_index(self.client, dataset, progress=self.progress)
             bm25 = bm25_system(self.client, index=index.name)
             return self._measured([bm25], dataset, index=index, request=request, plan=None)
         models = self.open_encoders(plan)
         index = self.encoded_index(dataset, plan, models=models)
         bound = bound_plan(self.client, as_measured(plan, index=index.name))
-        if "funnel" in request.systems and request.rerank == "auto":
+        if "funnel" in names and request.rerank == "auto":
             bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
-        elif "funnel" in request.systems:
+        elif "funnel" in names:
             bound = self.decided(bound, models=models, known=NOTHING_KNOWN, rerank=request.rerank)
         with self._systems.opened(bound, models=models, request=request) as systems:
             return self._measured(systems, dataset, index=index, request=request, plan=bound)
@@ -257,14 +261,12 @@ class Bench:
             )
             return replace(plan, rerank=asked)
         try:
-            reranker = self._systems.open_reranker(plan.rerank.model)
+            models = self._systems.with_rerankers(plan, models)
         except (ModelError, MissingExtraError, InputError) as error:
-            reason = f"off: {plan.rerank.model} cannot be opened ({error})"
+            reason = f"off: the reranker cannot be opened ({error})"
             return replace(plan, rerank=replace(plan.rerank, enabled=False, reason=reason))
         found = trials(self.client, plan, known.queries, models=models, progress=self.progress)
-        return decide(
-            plan, found, reranker=reranker, evidence=known.evidence, progress=self.progress
-        )
+        return decide(plan, found, models=models, evidence=known.evidence, progress=self.progress)
 
     def remembered(
         self,
@@ -287,7 +289,9 @@ class Bench:
         known = self.known_queries(plan, dataset=dataset)
         asked = {
             "plan": replace(plan.undecided(), alias=index).to_dict(),
-            "reranker": _fingerprint(plan.rerank.model),
+            "rerankers": [
+                _fingerprint(name) for name in (plan.rerank.first_model, plan.rerank.model) if name
+            ],
             "queries": sorted(query.text for query in known.queries),
         }
         key = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]

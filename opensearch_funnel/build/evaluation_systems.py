@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from opensearchpy import OpenSearch
 
@@ -22,13 +22,14 @@ from opensearch_funnel.evaluating.funnel_systems import (
     fused_system,
     leg_system,
     native_system,
+    rrf_reference,
 )
 from opensearch_funnel.evaluating.measures import DEFAULT_MEASURES, Measure
 from opensearch_funnel.evaluating.systems import System, bm25_system
 from opensearch_funnel.settings import Settings
 
-SystemName = Literal["bm25", "sparse", "dense", "hybrid", "funnel"]
-SYSTEMS: tuple[SystemName, ...] = ("bm25", "sparse", "dense", "hybrid", "funnel")
+SystemName = Literal["bm25", "sparse", "dense", "rrf", "hybrid", "funnel"]
+SYSTEMS: tuple[SystemName, ...] = get_args(SystemName)
 Execution = Literal["native", "client"]
 Switch = Literal["auto", "on", "off"]
 
@@ -41,7 +42,7 @@ class Request:
     """What to measure, and how.
 
     Attributes:
-        systems: names of ``SYSTEMS``.
+        systems: names of ``SYSTEMS``; ``None`` for all that the plan has.
         measures: what to compute.
         execution: ``native`` sends a client's plain query through the search pipeline;
             ``client`` runs the same stages here.
@@ -54,7 +55,7 @@ class Request:
         InputError: what was asked for has no client form.
     """
 
-    systems: Sequence[SystemName] = SYSTEMS
+    systems: Sequence[SystemName] | None = None
     measures: Sequence[Measure] = DEFAULT_MEASURES
     execution: Execution = "native"
     leave_one_out: bool = True
@@ -66,11 +67,30 @@ class Request:
             raise InputError(
                 "the client form has no deadlines: take --deadline or client, not both"
             )
-        if self.execution == "client" and not {"hybrid", "funnel"} & set(self.systems):
+        asked = SYSTEMS if self.systems is None else self.systems
+        if self.execution == "client" and not {"hybrid", "funnel"} & set(asked):
             raise InputError(
                 "only hybrid and funnel have a client form: add one of them to --systems, or "
                 "leave --execution out"
             )
+
+    def systems_of(self, plan: FunnelPlan) -> tuple[SystemName, ...]:
+        """Return the systems to measure of a plan.
+
+        Raises:
+            InputError: ``rrf`` was asked for, and the plan has no two legs to fuse.
+
+        Example:
+            >>> alone = FunnelPlan(alias="films").with_legs("dense")
+            >>> Request().systems_of(alone)
+            ('bm25', 'sparse', 'dense', 'hybrid', 'funnel')
+        """
+        fuses = len(plan.active_legs) > 1
+        if self.systems is None:
+            return tuple(name for name in SYSTEMS if fuses or name != "rrf")
+        if "rrf" in self.systems:
+            rrf_reference(plan)
+        return tuple(self.systems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,37 +112,36 @@ class EvaluatedSystems:
         self, plan: FunnelPlan, *, models: PlanModels, request: Request
     ) -> Iterator[list[System]]:
         """Open the systems that were asked for, in the order of the funnel."""
+        names = request.systems_of(plan)
         hybrid = replace(plan, rerank=replace(plan.rerank, enabled=False))
         with ExitStack() as stack:
             url = ""
-            if request.execution == "native" and {"hybrid", "funnel"} & set(request.systems):
+            if request.execution == "native" and {"hybrid", "funnel"} & set(names):
                 url = stack.enter_context(reachable_service(self.settings, timed=True))
             systems: list[System] = []
-            for name in request.systems:
+            for name in names:
                 chosen = plan if name == "funnel" else hybrid
                 if name == "bm25":
                     systems.append(bm25_system(self.client, index=plan.alias))
                 elif name in ("sparse", "dense"):
                     systems.append(leg_system(self.client, plan, leg=name, models=models))
+                elif name == "rrf":
+                    reference = rrf_reference(plan)
+                    systems.append(fused_system(self.client, reference, name=name, models=models))
                 elif request.execution == "client":
                     systems.append(self._client_system(chosen, name=name, models=models))
                 else:
                     lifted = not request.keep_deadlines
                     native = self._native(chosen, name=name, service_url=url, lifted=lifted)
                     systems.append(stack.enter_context(native))
-            if request.leave_one_out and "hybrid" in request.systems:
+            if request.leave_one_out and "hybrid" in names:
                 rest = self._without_each_leg(hybrid, models=models, execution=request.execution)
                 systems.extend(rest)
             yield systems
 
     def _client_system(self, plan: FunnelPlan, *, name: str, models: PlanModels) -> System:
         if plan.rerank.enabled:
-            cascade = bool(plan.rerank.first_model)
-            models = replace(
-                models,
-                reranker=self.open_reranker(plan.rerank.model),
-                first_reranker=self.open_reranker(plan.rerank.first_model) if cascade else None,
-            )
+            models = self.with_rerankers(plan, models)
         return client_system(client_funnel(self.client, plan, models=models), name=name)
 
     def _without_each_leg(
@@ -164,8 +183,17 @@ class EvaluatedSystems:
                 timed_pipeline=pipelines[plan.plan_id],
             )
 
-    def open_reranker(self, name: str) -> PairScorer:
-        """Open a cross-encoder by the name of its manifest."""
+    def with_rerankers(self, plan: FunnelPlan, models: PlanModels) -> PlanModels:
+        """Open the plan's cross-encoder, and the first one of a cascade, beside other models.
+
+        Raises:
+            InputError: there is no such model.
+            ModelError: its files cannot be had or are not what its manifest says.
+        """
         from opensearch_funnel.encoders.opening import open_cross_encoder
 
-        return open_cross_encoder(name, threads=self.settings.threads, progress=self.progress)
+        def opened(name: str) -> PairScorer:
+            return open_cross_encoder(name, threads=self.settings.threads, progress=self.progress)
+
+        *first, last = map(opened, plan.rerank.models)
+        return replace(models, reranker=last, first_reranker=first[0] if first else None)

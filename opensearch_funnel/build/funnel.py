@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.funnel import Funnel
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
@@ -22,7 +21,7 @@ from opensearch_funnel.engine.leg_hits import (
 )
 from opensearch_funnel.stages.fetch import Fetch
 from opensearch_funnel.stages.fuse import Fuse
-from opensearch_funnel.stages.rerank import Rerank
+from opensearch_funnel.stages.rerank import cross_encoders
 from opensearch_funnel.stages.retrieve import Retrieve
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from opensearch_funnel.engine.queries import Body
 
 RERANKING = "reranking"
-FIRST = "first_cross_encoder"
 
 
 def client_funnel(
@@ -114,15 +112,7 @@ def _reranking(plan: FunnelPlan, *, models: PlanModels, sources: SourceReader) -
     One, because none of it is worth anything without what comes before it.
     """
     rerank = plan.rerank
-    if models.reranker is None:
-        raise StageUnavailableError(f"plan {plan.plan_id} reranks, but no reranker is open")
-    stages: list[Stage] = [Fetch(sources, depth=rerank.depth)]
-    depth = rerank.depth
-    if models.first_reranker is not None:
-        stages.append(
-            Rerank(models.first_reranker, text_fields=plan.text_fields, depth=depth, name=FIRST)
-        )
-        depth = rerank.keep
-    last = Rerank(models.reranker, text_fields=plan.text_fields, depth=depth, blend=rerank.blend)
-    ignored = frozenset({last.name} if models.first_reranker is not None else ())
-    return Funnel((*stages, last), ignore_failure=ignored, name=RERANKING)
+    encoders = cross_encoders(rerank, models=models, text_fields=plan.text_fields)
+    ignored = frozenset(encoder.name for encoder in encoders[1:])
+    fetch = Fetch(sources, depth=rerank.depth)
+    return Funnel((fetch, *encoders), ignore_failure=ignored, name=RERANKING)

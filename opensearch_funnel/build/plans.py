@@ -95,8 +95,8 @@ class SharedModels:
             )
         if plan.rerank.enabled:
             reranker = self._shared(plan.rerank.model, opened_by=open_cross_encoder)
-            if plan.rerank.first_model:
-                first_reranker = self._shared(plan.rerank.first_model, opened_by=open_cross_encoder)
+            for first in plan.rerank.models[:-1]:
+                first_reranker = self._shared(first, opened_by=open_cross_encoder)
         return PlanModels(
             sparse=sparse, dense=dense, first_reranker=first_reranker, reranker=reranker
         )

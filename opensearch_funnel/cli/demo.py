@@ -10,7 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from opensearch_funnel.cli.output import emit, output_option
+from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import NODE_PORT, load_settings
 
@@ -92,7 +92,7 @@ def _as_json(story: Story, *, seconds: float, fetched: int) -> dict[str, Any]:
 
 
 def _print(story: Story, *, seconds: float, console: Console) -> None:
-    from opensearch_funnel.cli.evaluate import systems_table
+    from opensearch_funnel.cli.evaluation_tables import reranking_lines, systems_table
 
     console.print(
         f"OpenSearch {story.version}, {story.documents:,} documents of Python's standard library"
@@ -108,6 +108,6 @@ def _print(story: Story, *, seconds: float, console: Console) -> None:
         f"nDCG@10 of the funnel against BM25: {gain['relative']:+.1%} "
         f"(95 % interval {gain['low']:+.1%} to {gain['high']:+.1%})"
     )
-    console.print(f"reranking {story.plan.rerank.reason}")
+    print_lines(console, reranking_lines(story.plan.rerank))
     steps = ", ".join(f"{name} {taken:.0f} s" for name, taken in story.seconds.items())
     console.print(f"{seconds:.0f} s in all: {steps}")

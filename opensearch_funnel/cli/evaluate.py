@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+from click.core import ParameterSource
+from click.globals import get_current_context
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from opensearch_funnel.cli.choices import names_option, plan_option
 from opensearch_funnel.cli.connection import engine_options
-from opensearch_funnel.cli.output import emit, output_option
+from opensearch_funnel.cli.evaluation_tables import (
+    difference_lines,
+    reranking_lines,
+    systems_table,
+)
+from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.settings import Settings
@@ -20,9 +25,8 @@ from opensearch_funnel.settings import Settings
 if TYPE_CHECKING:
     from opensearch_funnel.build.evaluation import Execution, FunnelReport, Switch, SystemName
     from opensearch_funnel.evaluating.measures import Measure
-    from opensearch_funnel.evaluating.reports import EvaluationReport
 
-_SYSTEMS = ("bm25", "sparse", "dense", "hybrid", "funnel")
+_SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
 
 
 def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[Measure, ...]:
@@ -99,9 +103,10 @@ def evaluate(
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.evaluating.datasets import read_dataset
 
+    chosen = get_current_context().get_parameter_source("systems")
     try:
         request = Request(
-            systems=systems,
+            systems=None if chosen is ParameterSource.DEFAULT else systems,
             measures=measures,
             execution=execution,
             leave_one_out=leave_one_out,
@@ -130,27 +135,10 @@ def _print(measured: FunnelReport, *, console: Console) -> None:
         highlight=False,
     )
     console.print(systems_table(report))
+    print_lines(console, difference_lines(report))
     late = {s.name: s.latency.degraded for s in report.systems if s.latency.degraded}
     if late:
         slow = ", ".join(f"{name} {count}" for name, count in late.items())
         console.print(f"timed answers that missed a deadline: {slow}; see funnel serve's log")
     if measured.plan is not None and "funnel" in {s.name for s in report.systems}:
-        console.print(f"reranking {measured.plan.rerank.reason}", highlight=False)
-
-
-def systems_table(report: EvaluationReport) -> Table:
-    """Lay out what each system reached, with intervals, latency and degraded answers."""
-    measures = list(report.systems[0].values)
-    table = Table("system", box=None, pad_edge=False)
-    for name in (*map(str, measures), "p50 ms", "p95 ms", "degraded"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for system in report.systems:
-        cells = []
-        for measure in measures:
-            low, high = system.interval(measure)
-            cells.append(
-                Text(f"{system.mean(measure):.4f}").append(f"\n{low:.3f}-{high:.3f}", "dim")
-            )
-        latency = (f"{system.latency.p50:.1f}", f"{system.latency.p95:.1f}")
-        table.add_row(system.name, *cells, *latency, str(system.degraded))
-    return table
+        print_lines(console, reranking_lines(measured.plan.rerank))

@@ -80,16 +80,26 @@ class Reranking:
     model: str = "funnel-reranker-mini"
     depth: int = 50
     """How many hits are reranked."""
-    first_model: str = ""
+    first_model: str = "funnel-reranker-tiny"
     """A cheaper cross-encoder that scores all ``depth`` hits first; empty leaves it out."""
-    keep: int = 16
-    """How many of the best hits of ``first_model`` are left to ``model``."""
+    cascade: bool = True
+    """Whether ``first_model`` is used. Without it ``model`` scores all ``depth`` hits itself:
+    slower, and better on texts that the small model cannot read."""
+    keep: int = 12
+    """How many of the best hits of ``first_model`` are left to ``model``; both count for those."""
     blend: float = 0.0
-    """Share of the fused order in the final score, from 0 (the model alone) to 1."""
+    """Share of the fused order in the final score, from 0 (the models alone) to 1."""
     decided: bool = False
-    """Whether ``enabled`` and ``blend`` were chosen by evidence, and not by a person."""
+    """Whether ``enabled``, ``cascade`` and ``blend`` were chosen by evidence, not by a person."""
     reason: str = "not decided yet"
     """Why it is on or off, with the evidence."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that score, in order: one, or the two of a cascade."""
+        return (
+            (self.first_model, self.model) if self.cascade and self.first_model else (self.model,)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +244,7 @@ class FunnelPlan:
             rerank=replace(
                 self.rerank,
                 enabled=plain.enabled,
+                cascade=plain.cascade,
                 blend=plain.blend,
                 decided=plain.decided,
                 reason=plain.reason,

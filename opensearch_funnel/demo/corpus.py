@@ -4,9 +4,15 @@ The corpus is what every machine with Python has: the documentation of its own s
 Python releases differ by a few hundred names, so the documents are read from the interpreter that
 runs; the questions ask only for names that Python 3.11, 3.12 and 3.13 all have.
 
-The questions were written before anything was searched, and the answers graded 0-2 on the pooled
-best hits of every system without seeing which system had found them. No model is trained and no
-setting is tuned on them.
+The ``test`` questions were written before anything was searched, and the answers graded 0-2 on the
+pooled best hits of every system without seeing which system had found them. No model is trained
+and no setting is tuned on them.
+
+The ``dev`` questions decide whether the plan reranks, and are never reported. Documents were drawn
+by chance, past those that answer a ``test`` question; for those that a person would ask for, one
+writer wrote a question in everyday words, without the name. Nothing was searched for them, before
+or after. The drawn document answers the question, and so do the few that plainly say the same;
+nothing else was judged.
 """
 
 from __future__ import annotations
@@ -16,16 +22,21 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from opensearch_funnel.core.errors import InputError
 
 MINIMUM_WORDS = 8
 """Shorter texts are left out; a higher bound would lose ``queue.Empty`` or ``random.choice``."""
 
+Split = Literal["test", "dev"]
+"""What is reported, and what decides about reranking."""
+
 _HERE = Path(__file__).resolve().parent
+_QUESTIONS: dict[Split, str] = {"test": "questions.jsonl", "dev": "dev_questions.jsonl"}
 _EXTRACTION_SECONDS = 120
 _QRELS_HEADER = ["query-id", "corpus-id", "score"]
 
@@ -92,23 +103,29 @@ def _extract() -> str:
     return done.stdout.decode("utf-8")
 
 
-def questions() -> list[dict[str, str]]:
+def questions(*, split: Split = "test") -> list[dict[str, str]]:
     """Read the demo's questions.
+
+    Args:
+        split: which of the two sets.
 
     Returns:
         Each with ``_id``, ``text`` and ``kind``: ``lexical`` where a name, a flag or an error
         text is looked up, ``meaning`` where the words of the answer are not known.
 
     Example:
-        >>> questions()[0]["_id"]
-        'q001'
+        >>> questions()[0]["_id"], questions(split="dev")[0]["_id"]
+        ('q001', 'dev-001')
     """
-    lines = (_HERE / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (_HERE / _QUESTIONS[split]).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
-def judgments() -> dict[str, dict[str, int]]:
+def judgments(*, split: Split = "test") -> dict[str, dict[str, int]]:
     """Read the graded answers.
+
+    Args:
+        split: the questions whose answers are read.
 
     Returns:
         For each question the documents that were judged: 2 answers it, 1 helps, 0 does not.
@@ -116,7 +133,7 @@ def judgments() -> dict[str, dict[str, int]]:
     Raises:
         InputError: a line of the file is not a judgment.
     """
-    path = _HERE / "qrels" / "test.tsv"
+    path = _HERE / "qrels" / f"{split}.tsv"
     graded: dict[str, dict[str, int]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         fields = line.split("\t")
@@ -135,31 +152,42 @@ def write_beir(folder: Path) -> BeirCounts:
     folder under the same names is replaced, each file at once.
 
     Args:
-        folder: made if it is not there; gets ``corpus.jsonl``, ``queries.jsonl`` and
-            ``qrels/test.tsv``.
+        folder: made if it is not there; gets ``corpus.jsonl``, ``queries.jsonl``,
+            ``qrels/test.tsv`` and ``qrels/dev.tsv``.
 
     Returns:
-        How much was written.
+        How much was written, of both splits together.
 
     Raises:
         InputError: the documentation could not be read, or the folder not written.
     """
-    documents, asked = stdlib_documents(), questions()
+    documents = stdlib_documents()
     known = {document["_id"] for document in documents}
-    judged = [
-        f"{query_id}\t{doc_id}\t{grade}"
-        for query_id, grades in judgments().items()
-        for doc_id, grade in grades.items()
-        if doc_id in known
-    ]
+    asked = [question for split in _QUESTIONS for question in questions(split=split)]
+    judged = {split: _judged_lines(split, known=known) for split in _QUESTIONS}
     try:
         (folder / "qrels").mkdir(parents=True, exist_ok=True)
         _write_lines(folder / "corpus.jsonl", lines=map(_as_json, documents))
         _write_lines(folder / "queries.jsonl", lines=map(_as_json, asked))
-        _write_lines(folder / "qrels" / "test.tsv", lines=["\t".join(_QRELS_HEADER), *judged])
+        for split, lines in judged.items():
+            path = folder / "qrels" / f"{split}.tsv"
+            _write_lines(path, lines=["\t".join(_QRELS_HEADER), *lines])
     except OSError as error:
         raise InputError(f"the demo's corpus cannot be written: {error}") from error
-    return BeirCounts(documents=len(documents), queries=len(asked), judgments=len(judged))
+    return BeirCounts(
+        documents=len(documents),
+        queries=len(asked),
+        judgments=sum(len(lines) for lines in judged.values()),
+    )
+
+
+def _judged_lines(split: Split, *, known: Collection[str]) -> list[str]:
+    return [
+        f"{query_id}\t{doc_id}\t{grade}"
+        for query_id, grades in judgments(split=split).items()
+        for doc_id, grade in grades.items()
+        if doc_id in known
+    ]
 
 
 def _as_json(record: dict[str, str]) -> str:

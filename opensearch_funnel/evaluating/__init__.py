@@ -4,6 +4,7 @@
 * ``measures``   rankings and judgments → nDCG@10 and others, with an interval
 * ``systems``    what is measured: anything that answers a query with ids
 * ``indexing``   the index that a data set is loaded into, once
+* ``differences``   how much one system is better than another, query by query
 * ``reports``    systems and a data set → one report
 * ``funnel_systems``   the legs of a plan alone, fused, and through the pipeline
 * ``switch``, ``trials``   whether reranking is worth its time, decided on evidence

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.funnel import Funnel
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, LegName
 from opensearch_funnel.core.ranking import Query, Ranking
 from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.queries import leg_queries, multi_match
@@ -35,6 +38,35 @@ def fused_system(client: OpenSearch, plan: FunnelPlan, *, name: str, models: Pla
         return Answer(whole_page(search_fused(client, plan, legs=legs, size=size)))
 
     return System(name, ask)
+
+
+def rrf_reference(plan: FunnelPlan) -> FunnelPlan:
+    """Return what needs no tuning: reciprocal ranks of a plan's legs, all weighing the same.
+
+    The rank constant is 60 (Cormack, Clarke and Büttcher, SIGIR 2009), whatever the plan says of
+    fusion and weights; nothing is reranked.
+
+    Args:
+        plan: says which legs there are, and how deep they are.
+
+    Raises:
+        InputError: the plan has one leg.
+
+    Example:
+        >>> asked = FunnelPlan.from_dict({"alias": "films", "dense": {"weight": 9.0}})
+        >>> reference = rrf_reference(asked.with_legs("sparse", "dense"))
+        >>> reference.fusion.technique, reference.active_legs, reference.weights
+        ('rrf', ('sparse', 'dense'), (0.5, 0.5))
+    """
+    legs = plan.active_legs
+    if len(legs) < 2:  # noqa: PLR2004 - one alone is not fused
+        raise InputError(
+            f"rrf fuses two legs or more, and the plan has {legs[0]} alone: give another leg a "
+            "weight above 0, or leave rrf out of --systems"
+        )
+    equal = {leg: replace(getattr(plan, leg), weight=float(leg in legs)) for leg in LEGS}
+    rerank = replace(plan.rerank, enabled=False)
+    return replace(plan, fusion=Fusion(technique="rrf", rank_constant=60), rerank=rerank, **equal)
 
 
 def native_system(

@@ -54,7 +54,8 @@ def draw_models(found: Sequence[ModelFigures], path: Path, *, title: str) -> Non
         by_speed.errorbar([model.query_ms[0]], [quality], fmt="o", **look, **bars)
     by_size.set(xscale="log", xlabel="bytes a document that a search goes through")
     by_size.set_ylabel(f"{_QUALITY}, model alone, exact (o) or by the engine (x)")
-    by_speed.set(xscale="log", xlabel="milliseconds to encode a query (rerank 50), median")
+    by_speed.set_xlabel("milliseconds (median) to encode a query, or to rerank 50 documents")
+    by_speed.set_xlim(left=0)
     by_speed.legend(loc="best", fontsize=8)
     for axes in (by_size, by_speed):
         axes.grid(visible=True, which="both", alpha=0.2)

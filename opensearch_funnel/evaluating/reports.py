@@ -8,6 +8,7 @@ from typing import Any
 
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.evaluating.datasets import Dataset
+from opensearch_funnel.evaluating.differences import Difference, differences
 from opensearch_funnel.evaluating.measures import (
     DEFAULT_MEASURES,
     Measure,
@@ -76,9 +77,14 @@ class EvaluationReport:
     documents: int
     systems: Sequence[SystemReport]
 
+    @property
+    def differences(self) -> list[Difference]:
+        """The systems that were measured against those that they have to beat."""
+        return differences({system.name: system.values for system in self.systems})
+
     def to_json(self) -> dict[str, Any]:
-        """Return what ``--output json`` prints."""
-        return {
+        """Return what ``--output json`` prints; ``differences`` only where there are any."""
+        plain: dict[str, Any] = {
             "dataset": self.dataset.name,
             "split": self.dataset.split,
             "index": self.index,
@@ -87,6 +93,9 @@ class EvaluationReport:
             "documents": self.documents,
             "systems": {system.name: system.to_json() for system in self.systems},
         }
+        if found := self.differences:
+            plain["differences"] = {one.name: one.to_json() for one in found}
+        return plain
 
 
 def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how

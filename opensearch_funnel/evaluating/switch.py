@@ -13,18 +13,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from opensearch_funnel.core.blending import blended
+from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.core.ranking import Candidate, Query, Ranking
 from opensearch_funnel.core.stage import PairScorer
+from opensearch_funnel.stages.rerank import cross_encoders
 
-BLENDS = (0.0, 0.25, 0.5)
+BLENDS = (0.0, 0.25, 0.5, 0.75)
 """Shares of the fused order that are tried."""
 CUTOFF = 10
 FEWEST_TRIALS = 20
 """With fewer known queries reranking stays off."""
 _RESAMPLES = 2000
 _SEED = 1
+_TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,52 +51,64 @@ def decide(
     plan: FunnelPlan,
     trials: Sequence[Trial],
     *,
-    reranker: PairScorer,
+    models: PlanModels,
     evidence: str,
     progress: Progress = SILENT,
 ) -> FunnelPlan:
     """Return the plan with reranking on or off, and the figures behind that.
 
-    The best of a few blends is chosen on one half of the trials. On means: over the other half,
-    the mean difference in nDCG@10 between the reranked and the fused order has a bootstrap
-    interval (90 %) above zero. So the choice does not flatter the figure that it is judged by.
+    Tried are a few blends, with the first model of a cascade and without it. What is best on one
+    half of the trials is judged on the other half, and the other way round, so that the choice does
+    not flatter the figure that it is judged by. On means: over all trials, the mean difference in
+    nDCG@10 so found has a bootstrap interval (90 %) above zero. The plan then gets what is best on
+    all of them.
 
     Args:
         plan: the plan to decide for; what it says of reranking is replaced.
         trials: queries with known answers.
-        reranker: the cross-encoder that the plan names.
+        models: with the cross-encoder that the plan names, and the first one of a cascade.
         evidence: what the trials are, for the plan's ``reason``.
         progress: hears of each trial.
     """
     if len(trials) < FEWEST_TRIALS:
         reason = f"off: no evidence ({len(trials)} {evidence}, at least {FEWEST_TRIALS} are needed)"
-        return _with(plan, enabled=False, reason=reason)
-    gains: dict[float, list[float]] = {blend: [] for blend in BLENDS}
-    fused_quality: list[float] = []
+        off = replace(plan.rerank, enabled=False, blend=0.0, decided=True, reason=reason)
+        return replace(plan, rerank=off)
+    tried = _options(plan.rerank)
+    fused, found = [], []
     with progress.task("trying the reranker", total=len(trials), unit="queries") as advance:
         for trial in trials:
-            fused = ndcg(trial.doc_ids, trial.grades, k=CUTOFF)
-            fused_quality.append(fused)
-            scores = reranker.score(trial.query, list(trial.texts))
-            for blend in BLENDS:
-                order = reordered(trial.doc_ids, scores, blend=blend)
-                gains[blend].append(ndcg(order, trial.grades, k=CUTOFF) - fused)
+            fused.append(ndcg(trial.doc_ids, trial.grades, k=CUTOFF))
+            orders = reranked_orders(trial, tried, models=models)
+            found.append([ndcg(order, trial.grades, k=CUTOFF) for order in orders])
             advance(1)
-    choosing, judging = _halves(len(trials))
-    mean_gain = {b: float(np.mean(np.asarray(gains[b])[choosing])) for b in BLENDS}
-    blend = max(BLENDS, key=lambda b: (mean_gain[b], -b))
-    gained = np.asarray(gains[blend])[judging]
-    before = float(np.mean(np.asarray(fused_quality)[judging]))
+    before = float(np.mean(fused))
+    gains = np.asarray(found) - np.asarray(fused)[:, None]
+    halves = _halves(len(trials))
+    gained = np.concatenate(
+        [gains[judging, _best(gains[choosing])] for choosing, judging in (halves, halves[::-1])]
+    )
     low, high = interval(gained, level=0.90)
-    enabled = low > 0
+    switch = "on" if low > 0 else "off"
     reason = (
-        f"nDCG@10 {before:.4f} fused, {before + gained.mean():.4f} reranked "
+        f"{switch}: nDCG@10 {before:.4f} fused, {before + gained.mean():.4f} reranked "
         f"(difference {gained.mean():+.4f}, 90 % interval {low:+.4f} to {high:+.4f}) on "
         f"{len(gained)} {evidence}"
     )
-    return _with(
-        plan, enabled=enabled, blend=blend, reason=f"{'on' if enabled else 'off'}: {reason}"
-    )
+    chosen = tried[_best(gains)]
+    decision = replace(chosen, enabled=low > 0, decided=True, reason=reason)
+    return replace(plan, rerank=decision)
+
+
+def _options(rerank: Reranking) -> list[Reranking]:
+    """Return what may be chosen, cheapest first."""
+    forms = (True, False) if rerank.cascade and rerank.first_model else (False,)
+    return [replace(rerank, cascade=cascade, blend=blend) for cascade in forms for blend in BLENDS]
+
+
+def _best(gains: NDArray[np.float64]) -> int:
+    """Return the option with the largest mean gain; of equal ones the cheapest."""
+    return int(np.argmax(gains.mean(axis=0)))
 
 
 def _halves(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -102,22 +117,45 @@ def _halves(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return order[: count // 2], order[count // 2 :]
 
 
-def _with(plan: FunnelPlan, *, enabled: bool, reason: str, blend: float = 0.0) -> FunnelPlan:
-    rerank: Reranking = replace(
-        plan.rerank, enabled=enabled, blend=blend, decided=True, reason=reason
-    )
-    return replace(plan, rerank=rerank)
+def reranked_orders(
+    trial: Trial, options: Sequence[Reranking], *, models: PlanModels
+) -> list[list[str]]:
+    """Return the order of a trial's candidates under each option, as the funnel would give it.
 
+    Each model scores a text once, whatever the number of options.
 
-def reordered(doc_ids: Sequence[str], scores: Sequence[float], *, blend: float) -> list[str]:
-    """Return candidates in the order that the service would give them.
-
-    Example:
-        >>> reordered(["a", "b"], [0.1, 0.9], blend=0.0)
-        ['b', 'a']
+    Raises:
+        StageUnavailableError: a model is not open or does not answer.
     """
-    mixed = blended(scores, share=blend)
-    return [doc_ids[i] for i in np.argsort(-mixed, kind="stable")]
+    once = replace(
+        models,
+        reranker=models.reranker and _Once(models.reranker),
+        first_reranker=models.first_reranker and _Once(models.first_reranker),
+    )
+    given = tuple(
+        Candidate(doc_id=doc_id, score=0.0, source={_TEXT: text})
+        for doc_id, text in zip(trial.doc_ids, trial.texts, strict=True)
+    )
+    orders = []
+    for option in options:
+        ranking = Ranking(Query(text=trial.query), given)
+        for stage in cross_encoders(option, models=once, text_fields=(_TEXT,)):
+            ranking = stage(ranking)
+        orders.append([candidate.doc_id for candidate in ranking.candidates])
+    return orders
+
+
+class _Once:
+    """A scorer that reads each text of one query once."""
+
+    def __init__(self, scorer: PairScorer) -> None:
+        self._scorer = scorer
+        self._known: dict[str, float] = {}
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known.update(zip(new, self._scorer.score(query, new), strict=True) if new else ())
+        return [self._known[text] for text in texts]
 
 
 def ndcg(doc_ids: Sequence[str], grades: Mapping[str, float], *, k: int) -> float:

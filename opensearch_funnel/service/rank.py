@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from opensearch_funnel.core.errors import InputError, StageUnavailableError
+from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.ranking import Candidate, Query, Ranking
 from opensearch_funnel.core.text import HASH_LENGTH
 from opensearch_funnel.engine.paging import reranked_window
 from opensearch_funnel.engine.rewriting import RankContext
 from opensearch_funnel.service.exchange import adopt_request_id, note_degraded
 from opensearch_funnel.service.plans import ReadyPlan
-from opensearch_funnel.stages.rerank import Rerank
+from opensearch_funnel.stages.rerank import cross_encoders
 
 FetchTexts = Callable[[Sequence[str]], Sequence[str]]
 """Return the text of each key, in order."""
@@ -97,21 +97,16 @@ def _reranked(window: Ranking, *, ready: ReadyPlan) -> tuple[Ranking, bool]:
     Raises:
         StageUnavailableError: not even the first one did.
     """
-    plan, models = ready.plan.rerank, ready.models
-    if models.reranker is None:
-        raise StageUnavailableError(f"plan {ready.plan.plan_id} has no reranker")
-    depth, blend = plan.depth, plan.blend
-    if models.first_reranker is not None:
-        window = Rerank(models.first_reranker, text_fields=(_TEXT,), depth=depth)(window)
-        depth = plan.keep
-    try:
-        return Rerank(models.reranker, text_fields=(_TEXT,), depth=depth, blend=blend)(window), True
-    except Exception as error:
-        if models.first_reranker is None:
-            raise
-        kind = type(error).__name__
-        note_degraded("failed", detail=f"the cascade ended after its first model: {kind}")
-        return window, False
+    first, *rest = cross_encoders(ready.plan.rerank, models=ready.models, text_fields=(_TEXT,))
+    window = first(window)
+    for stage in rest:
+        try:
+            window = stage(window)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the first order stands
+            kind = type(error).__name__
+            note_degraded("failed", detail=f"the cascade ended after its first model: {kind}")
+            return window, False
+    return window, True
 
 
 def page_scores(order: Sequence[int], *, shares: Sequence[float], start: int) -> list[float]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from opensearch_funnel.core.plan import LegName
 
-DecidedBy = Literal["plain", "fused", "reranked"]
+DecidedBy = Literal["plain", "fused", "first_model", "reranked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,8 @@ class RerankTrace:
         rank_after: its place in the answer.
         score: the cross-encoder's own score, on its own scale.
         first_score: that of the cheaper cross-encoder before it; ``None`` without a cascade.
-        model_share: ``score`` stretched over the window: 0 is the worst of it, 1 the best.
+        model_share: ``score`` stretched over the window: 0 is the worst of it, 1 the best. In a
+            cascade the mean of both scores, each stretched over what its last model saw.
         order_share: the fused order as a number: 1 is the first hit of the window.
         blend: how much of ``order_share`` the plan mixes in, from 0 to 1.
         final: the mix that the reranked order goes by.
@@ -106,7 +107,7 @@ class HitTrace:
 
     Attributes:
         decided_by: the last stage that the hit went through: ``plain`` for the order of the plain
-            query, ``fused``, or ``reranked``.
+            query, ``fused``, ``first_model`` of a cascade whose last one failed, or ``reranked``.
         legs: what each leg knows of it. Of the plain order, the lexical one alone, without a
             weight in anything.
         fused_score: the sum of the contributions; ``None`` in the plain order.

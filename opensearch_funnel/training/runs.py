@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.errors import FunnelError, InputError, MissingExtraError
 from opensearch_funnel.training.checkpoints import (
     appearing,
     checkpoint_folder,
@@ -24,6 +24,8 @@ from opensearch_funnel.training.checkpoints import (
     newest_checkpoint,
     share_done,
 )
+from opensearch_funnel.training.devices import Compute
+from opensearch_funnel.training.loss_plot import draw_loss
 
 _SECONDS_A_LINE = 20
 _LOSSES_A_MEAN = 100
@@ -36,6 +38,11 @@ class Task(Protocol):
     @property
     def model(self) -> Any:
         """The ``torch.nn.Module`` whose parameters are learnt."""
+        ...
+
+    @property
+    def compute(self) -> Compute:
+        """Where the model is, and how exactly it is multiplied."""
         ...
 
     @property
@@ -70,7 +77,7 @@ class RunOptions:
     """How long a run lasts, how fast it learns, and how often it writes and looks.
 
     Attributes:
-        out: folder of ``log.jsonl``, ``checkpoints`` and ``model``.
+        out: folder of ``log.jsonl``, ``loss.png``, ``checkpoints`` and ``model``.
         minutes: end after so much time, earlier parts of a resumed run included.
         steps: end after so many steps; one of the two is needed.
         learning_rate: the highest rate, of AdamW.
@@ -106,15 +113,23 @@ class Run:
     Args:
         task: what is trained, loaded from ``starting_point``.
         options: budget, rates and times.
+        counts: what the log says of the data.
 
     Raises:
         InputError: a checkpoint is there, and was made by another recipe.
     """
 
-    def __init__(self, task: Task, options: RunOptions) -> None:
+    def __init__(
+        self, task: Task, options: RunOptions, *, counts: Mapping[str, int] | None = None
+    ) -> None:
         import torch
 
         self.task, self.options = task, options
+        self._about: dict[str, Any] = {
+            "device": task.compute.device,
+            "precision": task.compute.precision,
+            **({"data": dict(counts)} if counts else {}),
+        }
         self.step, self.used = 0, 0.0
         named = list(task.model.named_parameters())
         plain = [p for name, p in named if _is_plain(name)]
@@ -129,11 +144,38 @@ class Run:
     def train(self) -> dict[str, Any] | None:
         """Go on to the end of the budget and write ``out/model`` with ``training.json`` in it.
 
+        However it ends, ``out/loss.png`` is drawn from the log, where matplotlib is installed.
+
         Returns:
             Steps, minutes, mean of the last losses, recipe and figures; None when SIGTERM or
             Ctrl-C ended it first, which leaves a checkpoint.
         """
         stops = _Stops()
+        options = self.options
+        self._note(**self._about)
+        loss = self._go_on(stops)
+        self._save()
+        if stops.asked:
+            self._draw()
+            return None
+        figures = self._figures()
+        self._note(**figures)
+        result = {
+            "steps": self.step,
+            "minutes": round(self.used / 60, 1),
+            "loss": loss,
+            **self._about,
+            "recipe": dict(self.task.recipe),
+            "figures": figures,
+        }
+        with appearing(options.out / "model") as made:
+            self.task.save(made)
+            (made / "training.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        self._draw()
+        return {"model": str(options.out / "model"), **result}
+
+    def _go_on(self, stops: _Stops) -> float:
+        """Learn until the budget is used up or a stop is asked for; return the last mean loss."""
         options = self.options
         save_time = _Every(60 * options.checkpoint_minutes)
         look_time = _Every(60 * options.measure_minutes)
@@ -150,37 +192,41 @@ class Run:
             if done >= 1 or stops.asked:
                 break
             losses = [*losses[1 - _LOSSES_A_MEAN :], self._learn(done)]
-            if tell_time.due():
-                speed = (self.step - told[0]) / (time.monotonic() - told[1])
-                left = self.used * (1 - done) / done / 60 if done else 0.0
-                self._note(
-                    loss=_mean(losses),
-                    **{name: round(value, 4) for name, value in self.task.values().items()},
-                    steps_s=round(speed, 2),
-                    left_min=round(left, 1),
-                )
-                told = (self.step, time.monotonic())
+            if tell_time.due() or self.step == 1:
+                told = self._tell(losses, done=done, since=told)
             if save_time.due():
                 self._save()
             if look_time.due():
                 self._note(**self._figures())
                 told = (self.step, time.monotonic())
-        self._save()
-        if stops.asked:
-            return None
-        figures = self._figures()
-        self._note(**figures)
-        result = {
-            "steps": self.step,
-            "minutes": round(self.used / 60, 1),
-            "loss": _mean(losses),
-            "recipe": dict(self.task.recipe),
-            "figures": figures,
-        }
-        with appearing(options.out / "model") as made:
-            self.task.save(made)
-            (made / "training.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-        return {"model": str(options.out / "model"), **result}
+        if self.step > told[0]:
+            self._tell(losses, done=done, since=told)
+        return _mean(losses)
+
+    def _tell(
+        self, losses: list[float], *, done: float, since: tuple[int, float]
+    ) -> tuple[int, float]:
+        """Note how the run goes; return the step and the time of it."""
+        now = time.monotonic()
+        left = self.used * (1 - done) / done / 60 if done else 0.0
+        self._note(
+            loss=_mean(losses),
+            **{name: round(value, 4) for name, value in self.task.values().items()},
+            rate=self._optimizer.param_groups[0]["lr"],
+            steps_s=round((self.step - since[0]) / max(now - since[1], 1e-6), 2),
+            left_min=round(max(left, 0.0), 1),
+        )
+        return self.step, now
+
+    def _draw(self) -> None:
+        """Draw the log; a plot that cannot be drawn takes nothing from the run."""
+        out = self.options.out
+        try:
+            draw_loss(out / "log.jsonl", out / "loss.png")
+        except FunnelError as error:
+            later = isinstance(error, MissingExtraError)
+            then = "; then the same command with --plot-only" if later else ""
+            print(f"no loss.png: {error}{then}", file=sys.stderr)  # noqa: T201
 
     def finish(self) -> int:
         """Train to the end and print the result as one JSON object.
@@ -229,12 +275,16 @@ class Run:
                 before = state["recipe"].get(name)
                 raise InputError(f"--resume: {name} was {before} in {folder.name}")
         self.step, self.used = state["step"], state["used"]
-        # Moments are tensors by parameter name: a checkpoint never holds a pickle.
+        # Moments are tensors by parameter name: a checkpoint never holds a pickle. They go where
+        # their parameter is, which may be another device than before; AdamW counts on the CPU.
         moments = load_file(folder / "optimizer.safetensors")
         for name, parameter in self.task.model.named_parameters():
             if f"step.{name}" in moments:
                 self._optimizer.state[parameter] = {
-                    kind: moments[f"{kind}.{name}"] for kind in _MOMENTS
+                    kind: moments[f"{kind}.{name}"].to(
+                        "cpu" if kind == "step" else parameter.device
+                    )
+                    for kind in _MOMENTS
                 }
 
     def _save(self) -> None:
@@ -286,13 +336,6 @@ class _Every:
         if come:
             self._last = time.monotonic()
         return come
-
-
-def multiplies_bf16() -> bool:
-    """Say whether the CPU multiplies bf16 itself; where it does not, emulation is slower."""
-    cpu = Path("/proc/cpuinfo")
-    flags = cpu.read_text(encoding="utf-8") if cpu.is_file() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _is_plain(name: str) -> bool:

@@ -15,15 +15,16 @@ class Texts:
     Args:
         tokenizer_file: a ``tokenizer.json``.
         max_tokens: where texts are cut, the model's own tokens included.
+        device: where the tensors go.
     """
 
-    def __init__(self, tokenizer_file: Path, *, max_tokens: int) -> None:
+    def __init__(self, tokenizer_file: Path, *, max_tokens: int, device: str = "cpu") -> None:
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
-        self._max_tokens = max_tokens
+        self._max_tokens, self._device = max_tokens, device
 
     @property
     def vocabulary(self) -> dict[str, int]:
@@ -47,7 +48,7 @@ class Texts:
         for line, row in enumerate(rows):
             ids[line, : len(row)] = torch.tensor(row)
             mask[line, : len(row)] = 1
-        return ids, mask
+        return ids.to(self._device), mask.to(self._device)
 
     def plain_rows(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the token ids of each text, without the model's own tokens."""

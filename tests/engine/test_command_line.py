@@ -6,6 +6,7 @@ With the real node, the real default models and the service as a process of its 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_evaluate_measures_every_system_natively(
     films: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = run(capsys, "evaluate", str(films))
-    assert list(first["systems"]) == ["bm25", "sparse", "dense", "hybrid", "funnel"]
+    assert list(first["systems"]) == ["bm25", "sparse", "dense", "rrf", "hybrid", "funnel"]
     assert first["queries"] == len(QUERIES)
     assert first["documents"] == len(FILMS)
     assert all(system["degraded"] == 0 for system in first["systems"].values())
@@ -164,13 +165,53 @@ def test_evaluate_measures_every_system_natively(
     assert worth["worth"]["R@100"] == pytest.approx(
         first["systems"]["hybrid"]["R@100"] - worth["without"]["R@100"]
     )
+    for pair, gained in first["differences"].items():
+        system, reference = pair.split(" - ")
+        for measure, gain in gained.items():
+            low, high = gain["interval"]
+            assert low <= gain["difference"] <= high
+            assert gain["difference"] == pytest.approx(
+                first["systems"][system][measure] - first["systems"][reference][measure], abs=2e-6
+            )
+    compared = ["funnel - bm25", "funnel - rrf", "funnel - hybrid", "hybrid - rrf"]
+    assert list(first["differences"]) == compared
     assert "no evidence (8 probes" in first["plan"]["rerank"]["reason"]
     client = run(capsys, "evaluate", str(films), "--execution", "client", "--no-leave-one-out")
     assert client["plan"] == first["plan"], "the decision is kept with the index"
-    for name in ("hybrid", "funnel"):
+    for name in ("rrf", "hybrid", "funnel"):
         assert client["systems"][name]["nDCG@10"] == first["systems"][name]["nDCG@10"]
     left = run(capsys, "pipeline", "show")
     assert ours_in(left, index="funnel-eval-") == [], "nothing is left applied"
+
+
+def test_the_table_says_what_was_gained_and_what_reranked(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "cascade.toml"
+    plan.write_text(
+        '[plan.rerank]\nfirst_model = "funnel-reranker-mini"\ndepth = 20\nkeep = 5\n',
+        encoding="utf-8",
+    )
+    evaluate = ["evaluate", str(films), "--plan", str(plan), "--rerank", "on"]
+    assert main([*evaluate, "--systems", "rrf,funnel", "--measures", "MRR@10"]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    heading = printed.index("difference       MRR@10")
+    assert re.fullmatch(
+        r"funnel over rrf  [+-]\d\.\d{4} \([+-]\d\.\d{3} to [+-]\d\.\d{3}\)", printed[heading + 1]
+    )
+    assert printed[-2:] == [
+        "reranking on: as asked for",
+        "  models funnel-reranker-mini (depth 20), then funnel-reranker-mini (keep 5)",
+    ]
+
+
+def test_one_leg_alone_is_not_fused(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "alone.toml"
+    plan.write_text("[plan.sparse]\nweight = 0.0\n[plan.dense]\nweight = 0.0\n", encoding="utf-8")
+    assert main(["evaluate", str(films), "--plan", str(plan), "--systems", "bm25,rrf"]) == 1
+    assert "the plan has bm25 alone" in capsys.readouterr().err
 
 
 def test_what_a_user_gets_wrong_is_named(

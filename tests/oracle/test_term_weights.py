@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from opensearch_funnel.training.term_weights import flops, weigh_terms
+from opensearch_funnel.training.term_weights import flops, step_terms, weigh_terms
 
 pytestmark = pytest.mark.oracle
 
@@ -61,3 +61,41 @@ def test_flops_are_the_sum_of_squared_means() -> None:
     weights = torch.tensor([[1.0, 0.0], [3.0, 1.0]])
     assert float(flops(weights)) == 2.0**2 + 0.5**2
     assert np.isfinite(float(flops(weights * 0)))
+
+
+def test_some_terms_weigh_what_they_weigh_among_all(parts: tuple[Any, Any, Any]) -> None:
+    import torch
+
+    states, mask, decoder = parts
+    everything = weigh_terms(states, mask, decoder=decoder, special=SPECIAL, bf16=False)
+    some = torch.tensor([1, 7, 39, 12])
+    found = weigh_terms(states, mask, decoder=decoder, special=SPECIAL, bf16=False, terms=some)
+    torch.testing.assert_close(found, everything[:, some])
+
+
+def test_the_terms_of_a_step_are_those_of_its_queries_and_some_others() -> None:
+    import torch
+
+    queries = torch.zeros(2, TERMS)
+    queries[0, 5] = queries[1, 9] = 1.0
+    terms = step_terms(queries, special=SPECIAL, others=10, seed=(1, 2))
+    assert terms.met.tolist() == [5, 9]
+    assert len(set(terms.drawn.tolist())) == 10
+    assert not {5, 9, *SPECIAL} & set(terms.drawn.tolist())
+    assert terms.rest == TERMS - 2 - len(SPECIAL)
+    assert torch.equal(
+        terms.drawn, step_terms(queries, special=SPECIAL, others=10, seed=(1, 2)).drawn
+    )
+    # With all of the rest drawn the estimate is exact; over many draws it is right in the mean.
+    weights = torch.rand(4, TERMS)
+    weights[:, list(SPECIAL)] = 0
+    sums = []
+    for seed in range(400):
+        drawn = step_terms(queries, special=SPECIAL, others=10, seed=(seed,))
+        met, others = drawn.split(weights[:, drawn.ids])
+        sums.append(float(drawn.whole(flops(met), flops(others))))
+    exact = float(flops(weights))
+    assert abs(np.mean(sums) / exact - 1) < 0.02
+    whole = step_terms(queries, special=SPECIAL, others=TERMS, seed=(3,))
+    met, others = whole.split(weights[:, whole.ids])
+    assert abs(float(whole.whole(flops(met), flops(others))) / exact - 1) < 1e-5

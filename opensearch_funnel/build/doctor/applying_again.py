@@ -92,7 +92,8 @@ def _as_written(plan: FunnelPlan) -> dict[str, Any]:
     """Return what a person can write of a plan."""
     kept = Reranking() if plan.rerank.decided else plan.rerank
     undecided = replace(plan.undecided(), searched_fields=(), mapped_fields=0)
-    plain = replace(undecided, rerank=replace(undecided.rerank, blend=kept.blend)).to_dict()
+    written = replace(undecided.rerank, blend=kept.blend, cascade=kept.cascade)
+    plain = replace(undecided, rerank=written).to_dict()
     for leg in ("sparse", "dense"):
         for bound in ("fingerprint", "max_tokens"):
             plain[leg].pop(bound)

@@ -96,7 +96,7 @@ def _models_of(plan: FunnelPlan) -> list[tuple[str, int, str]]:
     """Return the models of a plan, each with where it cuts texts and its fingerprint."""
     found = [(leg.model, leg.max_tokens, leg.fingerprint) for leg in model_legs(plan).values()]
     if plan.rerank.enabled:
-        found += [(name, 0, "") for name in (plan.rerank.model, plan.rerank.first_model) if name]
+        found += [(name, 0, "") for name in plan.rerank.models]
     return found
 
 

@@ -170,8 +170,11 @@ def _print(
 ) -> None:
     print_lines(console, [title])
     console.print(models_table(found))
-    if forms := forms_table(found):
-        console.print(forms)
+    in_engine = [model for model in found if model.forms]
+    if in_engine:
+        console.print("\nThe vectors in the engine, in bytes a document and milliseconds a search:")
+    for model in in_engine:
+        console.print(forms_table(model))
     print_lines(console, [f"left out: {name}: {why}" for name, why in left_out.items()])
 
 
@@ -208,26 +211,23 @@ _ROWS: Mapping[str, Callable[[ModelFigures], str]] = {
 }
 
 
-def forms_table(found: Sequence[ModelFigures]) -> Table | None:
-    """Lay out what the engine made of the vectors; None where it was not asked."""
-    if not any(model.forms for model in found):
-        return None
-    table = Table("in the engine", "", box=None, pad_edge=False)
+def forms_table(model: ModelFigures) -> Table:
+    """Lay out what the engine made of a model's vectors."""
+    table = Table("", box=None, pad_edge=False, title=model.name, title_justify="left")
     quality = ("recall@10", "nDCG@10", "R@100", "of exact")
-    for name in (*quality, "bytes/doc", "searched", "ms"):
+    for name in (*quality, "bytes", "searched", "build s", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
-    for model in found:
-        for form in model.forms:
-            exact = model.measures["R@100"]
-            table.add_row(
-                model.name,
-                form.form,
-                f"{form.recall:.3f}",
-                f"{form.measures['nDCG@10']:.4f}",
-                f"{form.measures['R@100']:.4f}",
-                f"{form.measures['R@100'] / exact:.3f}" if exact else "-",
-                f"{form.bytes_per_document:,.0f}",
-                f"{form.searched_bytes_per_document:,.0f}",
-                f"{form.query_ms:.1f}",
-            )
+    exact = model.measures["R@100"]
+    for form in model.forms:
+        table.add_row(
+            form.form,
+            f"{form.recall:.3f}",
+            f"{form.measures['nDCG@10']:.4f}",
+            f"{form.measures['R@100']:.4f}",
+            f"{form.measures['R@100'] / exact:.3f}" if exact else "-",
+            f"{form.bytes_per_document:,.0f}",
+            f"{form.searched_bytes_per_document:,.0f}",
+            f"{form.build_s:.1f}",
+            f"{form.query_ms:.1f}",
+        )
     return table

@@ -9,7 +9,8 @@ import pytest
 
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.demo import corpus, extraction
-from opensearch_funnel.demo.corpus import stdlib_documents, write_beir
+from opensearch_funnel.demo.corpus import questions, stdlib_documents, write_beir
+from opensearch_funnel.evaluating.datasets import read_dataset
 
 KINDS = {"module", "class", "exception", "function", "method", "property", "form"}
 
@@ -164,17 +165,42 @@ def test_the_folder_is_in_beir_layout(tmp_path: Path) -> None:
     lines = (tmp_path / "demo" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     ids = {json.loads(line)["_id"] for line in lines}
     queries = (tmp_path / "demo" / "queries.jsonl").read_text(encoding="utf-8").splitlines()
-    header, *judged = (tmp_path / "demo" / "qrels" / "test.tsv").read_text("utf-8").splitlines()
+    judged = []
+    for split in ("test", "dev"):
+        path = tmp_path / "demo" / "qrels" / f"{split}.tsv"
+        header, *of_split = path.read_text(encoding="utf-8").splitlines()
+        assert header == "query-id\tcorpus-id\tscore"
+        assert of_split
+        judged += of_split
     assert (len(lines), len(queries), len(judged)) == (
         counts.documents,
         counts.queries,
         counts.judgments,
     )
     assert len(ids) == len(lines)
-    assert header == "query-id\tcorpus-id\tscore"
     assert {line.split("\t")[1] for line in judged} <= ids
-    assert {line.split("\t")[0] for line in judged} <= {json.loads(q)["_id"] for q in queries}
+    assert {line.split("\t")[0] for line in judged} == {json.loads(q)["_id"] for q in queries}
     assert list((tmp_path / "demo").rglob("*.part")) == []
+
+
+def test_each_split_is_read_by_itself(tmp_path: Path) -> None:
+    write_beir(tmp_path)
+    test, dev = read_dataset(tmp_path), read_dataset(tmp_path, split="dev")
+    assert test.has_split("dev")
+    assert {q.query_id for q in test.queries} == {q["_id"] for q in questions()}
+    assert {q.query_id for q in dev.queries} == {q["_id"] for q in questions(split="dev")}
+
+
+def test_a_folder_of_before_there_was_a_dev_split_gets_it(tmp_path: Path) -> None:
+    write_beir(tmp_path)
+    (tmp_path / "qrels" / "dev.tsv").unlink()
+    only_test = [json.dumps(question) for question in questions()]
+    (tmp_path / "queries.jsonl").write_text("\n".join(only_test), encoding="utf-8")
+    assert not read_dataset(tmp_path).has_split("dev")
+
+    write_beir(tmp_path)
+
+    assert len(read_dataset(tmp_path, split="dev").queries) == len(questions(split="dev"))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

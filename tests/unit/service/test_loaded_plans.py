@@ -181,12 +181,15 @@ def test_both_models_of_a_cascade_are_opened_and_models_are_adapted_once() -> No
 
     mini = "funnel-reranker-mini"
     plain = FunnelPlan(alias="films").with_legs("bm25")
-    rerank = {"enabled": True, "model": mini}
+    rerank = {"enabled": True, "model": mini, "first_model": ""}
     shared = SharedModels(Settings(), adapt=adapt)
     alone = shared.open(FunnelPlan.from_dict({**plain.to_dict(), "rerank": rerank}))
     assert alone.first_reranker is None
     cascade = {**rerank, "first_model": mini}
     both = shared.open(FunnelPlan.from_dict({**plain.to_dict(), "rerank": cascade}))
     assert both.first_reranker is both.reranker is alone.reranker is shared.named(mini)
+    left_out = {**cascade, "cascade": False}
+    single = shared.open(FunnelPlan.from_dict({**plain.to_dict(), "rerank": left_out}))
+    assert single.first_reranker is None
     assert adapted == [mini]
     assert shared.opened() == [mini]

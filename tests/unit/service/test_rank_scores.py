@@ -33,7 +33,7 @@ READY = ReadyPlan(PLAN, PlanModels(reranker=OverlapScorer()))
 def test_any_scores_become_a_page_in_the_order_of_the_reranker(
     scores: list[float], beyond: int, share: float, data: st.DataObject
 ) -> None:
-    mixed = blended(scores, share=share)
+    mixed = blended([scores], places=range(len(scores)), share=share)
     best_first = [int(place) for place in np.argsort(-mixed, kind="stable")]
     order = [*best_first, *range(len(scores), len(scores) + beyond)]
     start = data.draw(st.integers(0, len(scores) - 1))
@@ -52,7 +52,7 @@ def test_any_scores_become_a_page_in_the_order_of_the_reranker(
 
 def test_scores_that_are_no_numbers_fail_the_stage() -> None:
     with pytest.raises(StageUnavailableError):
-        blended([0.1, float("nan")], share=0.0)
+        blended([[0.1, float("nan")]], places=[0, 1], share=0.0)
 
 
 def key(doc_id: str) -> str:
