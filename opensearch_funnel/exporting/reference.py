@@ -13,6 +13,7 @@ from opensearch_funnel.encoders.graph.heads import Head
 from opensearch_funnel.encoders.manifest import Kind
 from opensearch_funnel.encoders.splade import TOP_K
 
+_LAST_LAYERS = frozenset({"classifier.weight", "classifier.out_proj.weight", "score.weight"})
 _NEVER = -1e4
 
 
@@ -59,6 +60,7 @@ def open_reference(folder: Path, head: Head) -> Reference:
     }
     if kind not in loaders:
         raise ModelError(f"a model of the kind {kind} of this architecture cannot be exported")
+    logits = _logits(folder) if kind == "cross_encoder" else 0
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -68,6 +70,7 @@ def open_reference(folder: Path, head: Head) -> Reference:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            **({"num_labels": logits} if logits else {}),
         )
     except Exception as error:  # transformers raises whatever its parts raise
         reason = str(error).strip().splitlines()
@@ -144,3 +147,17 @@ def family_of(folder: Path) -> str:
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read config.json of the model: {error}") from error
     return str(config.get("model_type", ""))
+
+
+def _logits(folder: Path) -> int:
+    """Return how many scores a checkpoint's head gives; 0 where no file of its own says it.
+
+    The weights say it, and not every ``config.json`` does: transformers then takes two.
+    """
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as weights:
+            for name in _LAST_LAYERS.intersection(weights.keys()):
+                return int(weights.get_slice(name).get_shape()[0])
+    return 0
