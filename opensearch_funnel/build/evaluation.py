@@ -289,9 +289,7 @@ class Bench:
         known = self.known_queries(plan, dataset=dataset)
         asked = {
             "plan": replace(plan.undecided(), alias=index).to_dict(),
-            "rerankers": [
-                _fingerprint(name) for name in (plan.rerank.first_model, plan.rerank.model) if name
-            ],
+            "rerankers": [_fingerprint(name) for name in plan.rerank.models],
             "queries": sorted(query.text for query in known.queries),
         }
         key = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]

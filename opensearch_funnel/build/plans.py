@@ -94,9 +94,10 @@ class SharedModels:
                 plan.dense.model, opened_by=open_dense, max_tokens=plan.dense.max_tokens
             )
         if plan.rerank.enabled:
-            reranker = self._shared(plan.rerank.model, opened_by=open_cross_encoder)
-            for first in plan.rerank.models[:-1]:
-                first_reranker = self._shared(first, opened_by=open_cross_encoder)
+            *first, last = (
+                self._shared(name, opened_by=open_cross_encoder) for name in plan.rerank.models
+            )
+            first_reranker, reranker = first[0] if first else None, last
         return PlanModels(
             sparse=sparse, dense=dense, first_reranker=first_reranker, reranker=reranker
         )

@@ -40,7 +40,8 @@ def measure_forms(
     """Index a model's vectors in each form and compare what is found with the exact answer."""
     if run.vectors is None or run.query_vectors is None:
         return []
-    asked = _Asked(run=run, dataset=dataset, queries=run.query_vectors, exact=_nearest(run))
+    exact = [set(best(run.vectors @ query, k=NEAREST)) for query in run.query_vectors]
+    asked = _Asked(run=run, dataset=dataset, queries=run.query_vectors, exact=exact)
     made = []
     for name in forms:
         form = vector_form(name, dimension=run.vectors.shape[1])
@@ -52,12 +53,6 @@ def measure_forms(
         finally:
             client.indices.delete(index=index_name, params={"ignore_unavailable": "true"})
     return made
-
-
-def _nearest(run: ModelRun) -> list[set[int]]:
-    if run.vectors is None or run.query_vectors is None:
-        return []
-    return [set(best(run.vectors @ query, k=NEAREST)) for query in run.query_vectors]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

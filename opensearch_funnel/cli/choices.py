@@ -21,6 +21,20 @@ plan_option = click.option(
 """Hands a command ``plan_file``."""
 
 
+def dataset_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--dataset``, a folder that must be there.
+
+    Args:
+        help_text: what is done with it.
+    """
+    return click.option(
+        "--dataset",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        required=True,
+        help=help_text,
+    )
+
+
 def listed(text: str) -> tuple[str, ...]:
     """Read names with commas between, as fields are given.
 

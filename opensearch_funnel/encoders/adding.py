@@ -126,7 +126,7 @@ def _fetch(wanted: Wanted, folder: Path, *, progress: Progress) -> tuple[Source,
                             advance(len(block))
                     if not path.stat().st_size:
                         raise ModelError(f"{there} is empty")
-                    if hashes.get(there, (own_hash := sha256_of(path))) != own_hash:
+                    if there in hashes and sha256_of(path) != hashes[there]:
                         raise ModelError(f"{there} is not what {source} promises: fetch it again")
     except SourceMissError as error:
         raise ModelError(f"{wanted.source}: {error}") from error

@@ -8,23 +8,24 @@ and a node without it dies (UnsatisfiedLinkError). In an index that is read othe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.errors import EngineError, InputError
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.engine.bulk import BulkLimits, bulk_index
 
 Vectors = NDArray[np.float32]
 FormName = Literal["full", "7-bit", "1-bit", "half"]
 FORMS: tuple[FormName, ...] = ("full", "7-bit", "1-bit", "half")
 
 _FIELD = "vector"
-_BULK = 500
+_LIMITS = BulkLimits(senders=1)
+"""One sender: in their order, so that the same vectors give the same graph."""
 _OVERSAMPLE = 5.0
 """How many times the wanted number is found by one bit each, and then compared whole."""
 _RAW = frozenset({"vec", "vemf"})
@@ -120,6 +121,12 @@ class VectorIndex:
     searched: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    doc_id: str
+    source: dict[str, Any]
+
+
 def index_vectors(
     client: OpenSearch, name: str, *, vectors: Vectors, form: VectorForm
 ) -> VectorIndex:
@@ -145,10 +152,10 @@ def index_vectors(
     }
     client.indices.create(index=name, body=body)
     began = time.perf_counter()
-    for lines in _bulks(form.cut(vectors)):
-        answer = client.bulk(body=lines, index=name, params={"filter_path": "items.*.error"})
-        if refused := [item for item in answer.get("items", ()) if item]:
-            raise EngineError(f"the engine refuses a vector: {refused[0]}")
+    numbered = (
+        _Numbered(str(place), {_FIELD: vector}) for place, vector in enumerate(form.cut(vectors))
+    )
+    bulk_index(client, numbered, index=name, limits=_LIMITS)
     client.indices.refresh(index=name)
     client.indices.forcemerge(index=name, params={"max_num_segments": "1", "flush": "true"})
     build_s = time.perf_counter() - began
@@ -171,19 +178,6 @@ def _searched(files: Any, *, form: VectorForm) -> int:
     kept = [end for end in sizes if end.startswith("ve")]
     fewer_bits = form.rescores or any(end in sizes for end in ("veq", "veb"))
     return sum(sizes[end] for end in kept if not (fewer_bits and end in _RAW))
-
-
-def _bulks(vectors: Vectors) -> Iterator[bytes]:
-    for first in range(0, len(vectors), _BULK):
-        lines = [
-            part
-            for place, vector in enumerate(vectors[first : first + _BULK], start=first)
-            for part in (
-                orjson.dumps({"index": {"_id": str(place)}}),
-                orjson.dumps({_FIELD: vector}, option=orjson.OPT_SERIALIZE_NUMPY),
-            )
-        ]
-        yield b"\n".join(lines) + b"\n"
 
 
 def search_vectors(

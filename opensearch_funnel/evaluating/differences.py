@@ -77,7 +77,7 @@ def differences(
             system=system,
             reference=reference,
             values={
-                measure: _paired(values, systems[reference][measure])
+                measure: paired(values, systems[reference][measure])
                 for measure, values in systems[system].items()
             },
         )
@@ -86,5 +86,6 @@ def differences(
     ]
 
 
-def _paired(values: Values, others: Values) -> dict[str, float]:
+def paired(values: Values, others: Values) -> dict[str, float]:
+    """Return by how much each query's value is larger than its other one."""
     return {query_id: value - others[query_id] for query_id, value in values.items()}

@@ -9,6 +9,7 @@ from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.rank_overlap import overlap_at, rank_biased_overlap
 from opensearch_funnel.core.ranking import Query
+from opensearch_funnel.evaluating.differences import paired
 from opensearch_funnel.evaluating.measures import (
     Measure,
     bootstrap_interval,
@@ -131,12 +132,12 @@ def _judged(
         return None
     one = measure_run(present, qrels=known, measures=[_NDCG])[_NDCG]
     other = measure_run(candidate, qrels=known, measures=[_NDCG])[_NDCG]
-    differences = {query_id: other[query_id] - one[query_id] for query_id in known}
+    gains = paired(other, one)
     return Judged(
         measure=str(_NDCG),
         queries=len(known),
         present=mean(one),
         candidate=mean(other),
-        difference=mean(differences),
-        interval=bootstrap_interval(differences),
+        difference=mean(gains),
+        interval=bootstrap_interval(gains),
     )

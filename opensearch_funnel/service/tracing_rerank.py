@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from opensearch_funnel.core.blending import order_shares, stretched
+from opensearch_funnel.core.blending import blended, order_shares
 from opensearch_funnel.core.ranking import Candidate, Query, Ranking
 from opensearch_funnel.engine.paging import reranked_window
 from opensearch_funnel.service.plans import ReadyPlan
@@ -76,8 +74,9 @@ def reranked_again(
     by_place = dict(zip(places, order, strict=True))
     last = [by_place[int(candidate.doc_id)].features for candidate in seen]
     opinions = [[told[name] for told in last] for name in (FIRST, LAST) if name in last[0]]
-    model = np.mean([stretched(scores) for scores in opinions], axis=0)
-    mixed = {int(told[PLACE]): share for told, share in zip(last, model, strict=True)}
+    seen_at = [int(told[PLACE]) for told in last]
+    model = blended(opinions, places=seen_at, share=0.0)
+    mixed = dict(zip(seen_at, model, strict=True))
     finals = [max(candidate.score - 1.0, 0.0) for candidate in order]
     whole = [*places, *range(window, len(sources))]
     marks = page_scores(whole, shares=finals, start=start)

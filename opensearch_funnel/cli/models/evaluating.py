@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opensearch_funnel.cli.choices import names_option
+from opensearch_funnel.cli.choices import dataset_option, names_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
@@ -60,12 +60,7 @@ class Limits:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
-@click.option(
-    "--dataset",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Where they search, in the BEIR layout.",
-)
+@dataset_option("Where they search, in the BEIR layout.")
 @click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
 @click.option("--queries", type=click.IntRange(min=1), default=None, help="At most so many.")
 @names_option(

@@ -10,7 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from opensearch_funnel.cli.choices import names_option
+from opensearch_funnel.cli.choices import dataset_option, names_option
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.encoders.manifest import Manifest, Precision, Verdict
@@ -28,12 +28,7 @@ _PRECISIONS = tuple(p for p in get_args(Precision) if p != "fp32")
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--dataset",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="What to judge on, in the BEIR layout.",
-)
+@dataset_option("What to judge on, in the BEIR layout.")
 @click.option("--split", default="train", show_default=True, help="Which qrels/<split>.tsv.")
 @click.option(
     "--queries", type=click.IntRange(min=1), default=300, show_default=True, help="At most so many."
