@@ -9,6 +9,7 @@ that the files of several days can be put behind one another (less their first l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from opensearch_funnel.core.errors import InputError
@@ -67,10 +68,24 @@ def read_clicks(path: Path, *, least_clicks: int) -> list[Judged]:
     return found
 
 
-def _events(path: Path) -> Iterator[tuple[str, str, int, int]]:
-    """Give query, document, clicks and shows of each line; 1 for shows that are not said."""
+def clicks_checksum(path: Path) -> str:
+    """Return a short checksum of a file of clicks, which tells one from another.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    _check_there(path)
+    return sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _check_there(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path} is missing: name a file of clicks")
+
+
+def _events(path: Path) -> Iterator[tuple[str, str, int, int]]:
+    """Give query, document, clicks and shows of each line; 1 for shows that are not said."""
+    _check_there(path)
     columns: tuple[str, ...] = ()
     with path.open("rb") as lines:
         for number, raw in enumerate(lines, start=1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,13 +36,14 @@ class TrainingData:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def training_data(datasets: Path, *, measure_queries: int) -> TrainingData:
+def training_data(datasets: Path, *, library: Path, measure_queries: int) -> TrainingData:
     """Read the corpora: train splits, pieces of documents, and looks at other queries.
 
     Never read: dev and test of ``msrd_movies`` for training, test of ``scifact``, ``cranfield``.
 
     Args:
         datasets: folder with ``msrd_movies`` and ``scifact``.
+        library: Python sources whose docstrings give pieces.
         measure_queries: dev queries of a look; half as many held-out claims.
 
     Raises:
@@ -51,7 +51,7 @@ def training_data(datasets: Path, *, measure_queries: int) -> TrainingData:
     """
     movies = read_documents(datasets / "msrd_movies")
     papers = read_documents(datasets / "scifact")
-    python = python_documents(Path(sysconfig.get_path("stdlib")))
+    python = python_documents(library)
     of_movies, of_papers, of_python = (
         TextIndex([document.indexed for document in documents])
         for documents in (movies, papers, python)

@@ -180,10 +180,18 @@ class Mixture:
     Attributes:
         sources: name → where lists come from.
         shares: name → weight; they need not add up to one.
+
+    Raises:
+        InputError: no source has a weight above 0.
     """
 
     sources: Mapping[str, Source]
     shares: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no list at all."""
+        if not any(self.shares[name] > 0 for name in self.sources):
+            raise InputError(f"give one of {', '.join(self.sources)} a weight above 0")
 
     def step(self, number: int, *, seed: int, queries: int, size: int) -> list[QueryList]:
         """Draw the lists of one training step; the same numbers always give the same lists.

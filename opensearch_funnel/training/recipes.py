@@ -7,8 +7,10 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
+import sysconfig
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from opensearch_funnel.core.errors import FunnelError, InputError, MissingExtraError
 from opensearch_funnel.training.data import TrainingData
@@ -50,6 +52,59 @@ def add_common(
     add("--measure-only", action="store_true", help="report figures of OUT/model and stop")
     add("--plot-only", action="store_true", help="draw OUT/loss.png from OUT/log.jsonl and stop")
     add("--resume", action="store_true", help="go on from the newest checkpoint in OUT")
+
+
+def add_mixture(parser: argparse.ArgumentParser, *, shares: Mapping[str, float]) -> None:
+    """Add the options of a script that trains on the project's mixture of corpora.
+
+    Args:
+        parser: gets them.
+        shares: the script's defaults: source → how often lists come from it.
+    """
+
+    def share(text: str) -> tuple[str, float]:
+        name, _, weight = text.partition("=")
+        if name not in shares:
+            raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(shares)}")
+        try:
+            return name, _weight(weight)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text}: no weight of 0 or more") from error
+
+    parser.add_argument(
+        "--share",
+        type=share,
+        action=_Shares,
+        default=dict(shares),
+        dest="shares",
+        metavar="SOURCE=WEIGHT",
+        help=f"how often lists come from a source [{_shown(shares)}]; may be given again",
+    )
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    parser.add_argument(
+        "--library",
+        type=Path,
+        default=stdlib,
+        help="Python sources whose docstrings are pieces [the standard library]",
+    )
+
+
+class _Shares(argparse.Action):
+    """Puts one source's weight in the place of its default."""
+
+    def __call__(self, _parser: Any, given: Any, value: Any, _option: str | None = None) -> None:
+        setattr(given, self.dest, {**getattr(given, self.dest), **dict([value])})
+
+
+def _weight(text: str) -> float:
+    weight = float(text)
+    if not 0 <= weight < float("inf"):
+        raise ValueError(text)
+    return weight
+
+
+def _shown(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={weight}" for name, weight in shares.items())
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -116,15 +171,18 @@ def base_folder(name: str) -> Path:
 def train(
     given: argparse.Namespace,
     *,
+    recipe: Mapping[str, Any],
     data: Callable[[], TrainingData],
     task: Callable[[Path, TrainingData], Task],
 ) -> int:
     """Go the way that the options say: train, only measure, or only draw.
 
-    What is cheap to check comes first: a wrong folder is told before torch is loaded.
+    What is cheap to check comes first: a run that cannot go on, or a wrong folder, is told before
+    torch is loaded.
 
     Args:
         given: what ``parse`` gave.
+        recipe: what decides the course of a run; one that is resumed must have the same.
         data: reads what is trained on.
         task: makes the task from a folder with weights.
 
@@ -141,6 +199,9 @@ def train(
     model = given.out / "model"
     if given.measure_only and not model.is_dir():
         raise InputError(f"{model} is missing: name the --out of a run that came to its end")
+    folder: Path | None = model
+    if not given.measure_only:
+        folder = starting_point(given.out, resume=given.resume, recipe=recipe)
     found = data()
     import torch
 
@@ -149,7 +210,7 @@ def train(
         with torch.inference_mode():
             print(json.dumps(task(model, found).figures()))  # noqa: T201 - a script's answer
         return 0
+    folder = folder or base_folder(given.base)
     given.out.mkdir(parents=True, exist_ok=True)
-    folder = starting_point(given.out, resume=given.resume, base=base_folder(given.base))
-    run = Run(task(folder, found), run_options(given), counts=found.counts)
+    run = Run(task(folder, found), run_options(given), recipe=recipe, counts=found.counts)
     return run.finish()

@@ -45,11 +45,6 @@ class Task(Protocol):
         """Where the model is, and how exactly it is multiplied."""
         ...
 
-    @property
-    def recipe(self) -> Mapping[str, Any]:
-        """What decides the course of a run; one that is resumed must have the same."""
-        ...
-
     def loss(self, step: int, *, done: float) -> Any:
         """Return the loss of a step as a tensor with gradients.
 
@@ -95,36 +90,51 @@ class RunOptions:
     measure_minutes: float
 
 
-def starting_point(out: Path, *, resume: bool, base: Path) -> Path:
-    """Return the folder that a run's weights are loaded from: the newest checkpoint, or the base.
+def starting_point(out: Path, *, resume: bool, recipe: Mapping[str, Any]) -> Path | None:
+    """Return the newest checkpoint, from which a run goes on; None where it begins.
 
     Raises:
-        InputError: there are checkpoints, and the run was not asked to go on from them.
+        InputError: there are checkpoints, and the run was not asked to go on from them, or they
+            were made by another recipe.
     """
     newest = newest_checkpoint(out / "checkpoints")
-    if newest is not None and not resume:
+    if newest is None:
+        return None
+    if not resume:
         raise InputError(f"{out} holds a run: add --resume, or name another --out")
-    return newest or base
+    made_by = _state_of(newest)["recipe"]
+    for name, value in recipe.items():
+        if made_by.get(name) != value:
+            raise InputError(f"--resume: {name} was {made_by.get(name)} in {newest.name}")
+    return newest
+
+
+def _state_of(checkpoint: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    return state
 
 
 class Run:
     """One run of one task.
 
     Args:
-        task: what is trained, loaded from ``starting_point``.
+        task: what is trained, loaded from ``starting_point`` or a base.
         options: budget, rates and times.
+        recipe: what decides the course of the run; one that is resumed must have the same.
         counts: what the log says of the data.
-
-    Raises:
-        InputError: a checkpoint is there, and was made by another recipe.
     """
 
     def __init__(
-        self, task: Task, options: RunOptions, *, counts: Mapping[str, int] | None = None
+        self,
+        task: Task,
+        options: RunOptions,
+        *,
+        recipe: Mapping[str, Any],
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         import torch
 
-        self.task, self.options = task, options
+        self.task, self.options, self.recipe = task, options, dict(recipe)
         self._about: dict[str, Any] = {
             "device": task.compute.device,
             "precision": task.compute.precision,
@@ -165,7 +175,7 @@ class Run:
             "minutes": round(self.used / 60, 1),
             "loss": loss,
             **self._about,
-            "recipe": dict(self.task.recipe),
+            "recipe": self.recipe,
             "figures": figures,
         }
         with appearing(options.out / "model") as made:
@@ -269,11 +279,7 @@ class Run:
     def _load(self, folder: Path) -> None:
         from safetensors.torch import load_file
 
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        for name, value in self.task.recipe.items():
-            if state["recipe"].get(name) != value:
-                before = state["recipe"].get(name)
-                raise InputError(f"--resume: {name} was {before} in {folder.name}")
+        state = _state_of(folder)
         self.step, self.used = state["step"], state["used"]
         # Moments are tensors by parameter name: a checkpoint never holds a pickle. They go where
         # their parameter is, which may be another device than before; AdamW counts on the CPU.
@@ -297,7 +303,7 @@ class Run:
             if parameter in self._optimizer.state
             for kind in _MOMENTS
         }
-        state = {"step": self.step, "used": self.used, "recipe": dict(self.task.recipe)}
+        state = {"step": self.step, "used": self.used, "recipe": self.recipe}
         with appearing(checkpoint_folder(self._folder, step=self.step)) as made:
             self.task.save(made)
             save_file(moments, made / "optimizer.safetensors")

@@ -126,3 +126,8 @@ def test_sources_are_drawn_by_their_shares() -> None:
         for one in mixture.step(number, seed=1, queries=4, size=1)
     )
     assert 0.71 < names["a"] / names.total() < 0.79
+
+
+def test_a_mixture_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="give one of a, b a weight above 0"):
+        Mixture({"a": Named("a"), "b": Named("b")}, {"a": 0.0, "b": 0.0})

@@ -92,21 +92,26 @@ def torch_python() -> str:
 
 @pytest.fixture(scope="module")
 def tiny(torch_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a base model of two layers and two data sets of forty documents."""
+    """Make a base model of two layers, two data sets of forty documents and a Python library."""
     root = tmp_path_factory.mktemp("training")
     command = [torch_python, "-c", MAKE_BASE, str(root / "base"), *WORDS]
     subprocess.run(command, check=True, capture_output=True)
     splits = {"train": range(30), "dev": range(30, 40)}
     for name in ("msrd_movies", "scifact"):
         write_corpus(root / "datasets" / name, splits=splits)
+    (root / "library").mkdir()
+    says = "It eats and sings about the hen at home. " * 2
+    functions = [f'def feed_{n}():\n    """Feed fox {n}. {says}"""\n' for n in range(12)]
+    (root / "library" / "foxes.py").write_text("\n".join(functions), encoding="utf-8")
     return root
 
 
 def command_for(python: str, tiny: Path, script: str, out: Path, *options: str) -> list[str]:
     """Build a short run that writes a checkpoint after every step."""
+    mixture = ("--datasets", str(tiny / "datasets"), "--library", str(tiny / "library"))
     own: dict[str, tuple[str, ...]] = {
-        "train-cross-encoder": ("--datasets", str(tiny / "datasets"), "--layers", "2"),
-        "train-splade": ("--datasets", str(tiny / "datasets")),
+        "train-cross-encoder": (*mixture, "--layers", "2"),
+        "train-splade": (*mixture, "--share", "pieces_python=0.2"),
         "train-dense": (str(tiny / "datasets" / "msrd_movies"),),
     }
     return [
@@ -204,10 +209,12 @@ def test_the_loss_falls_and_the_log_the_plot_and_the_model_say_how(
     [
         ("train-cross-encoder", ["--seed", "2", "--resume"], "--resume: seed was 1"),
         ("train-cross-encoder", [], "holds a run: add --resume"),
-        ("train-cross-encoder", ["--layers", "9", "--resume"], "the base has 2"),
+        ("train-cross-encoder", ["--out", "new", "--layers", "9"], "the base has 2"),
+        ("train-cross-encoder", ["--share", "scifact=1", "--resume"], "--resume: shares was {"),
         ("train-splade", ["--scale", "2", "--resume"], "--resume: scale was 1.0"),
         ("train-splade", ["--queries", "idf", "--resume"], "--queries idf needs --idf FILE"),
         ("train-dense", ["--clicks", "clicks.tsv", "--resume"], "--resume: clicks was None"),
+        ("train-dense", ["--clicks", "gone.tsv"], "gone.tsv is missing"),
     ],
 )
 def test_a_run_that_cannot_go_on_says_why_in_one_line(
