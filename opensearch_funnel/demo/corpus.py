@@ -9,10 +9,10 @@ pooled best hits of every system without seeing which system had found them. No 
 and no setting is tuned on them.
 
 The ``dev`` questions decide whether the plan reranks, and are never reported. Documents were drawn
-by chance, past those that answer a ``test`` question; for those that a person would ask for, one
-writer wrote a question in everyday words, without the name. Nothing was searched for them, before
-or after. The drawn document answers the question, and so do the few that plainly say the same;
-nothing else was judged.
+by chance, past those that answer a ``test`` question; for those that a person would ask for, a
+question was written in everyday words without the name, or what one remembers of the name. Nothing
+was searched for that. Their answers were graded as those of ``test``, on the pooled best hits of
+the legs, of the fusion and of three rerankers, without seeing which of them had found what.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from opensearch_funnel.engine.queries import leg_queries, multi_match
 from opensearch_funnel.engine.searching import NO_PIPELINE, hit_ids, search_fused, sources
 from opensearch_funnel.evaluating.switch import Trial
 
-TRIALS = 150
+TRIALS = 300
 """Queries that a decision is made on: more would take longer than it would tell."""
 
 _SEED = 20

@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from opensearch_funnel.demo.corpus import judgments, questions, stdlib_documents
+from opensearch_funnel.demo.corpus import Split, judgments, questions, stdlib_documents
 
-WORDS = range(4, 13)
+WORDS = {"meaning": range(4, 13), "lexical": range(1, 7)}
 
 
 @pytest.fixture(scope="module")
@@ -14,27 +14,25 @@ def ids() -> set[str]:
 
 def test_there_are_enough_with_unique_ids_and_texts() -> None:
     asked = questions(split="dev")
-    assert [q["_id"] for q in asked] == [f"dev-{number:03}" for number in range(1, 161)]
+    assert [q["_id"] for q in asked] == [f"dev-{number:03}" for number in range(1, 275)]
     assert len({normal(q["text"]) for q in asked}) == len(asked)
 
 
-def test_they_are_short_plain_and_about_meaning() -> None:
+def test_they_are_short_and_of_both_kinds_as_those_that_are_reported() -> None:
     for question in questions(split="dev"):
         text = question["text"]
         assert set(question) == {"_id", "text", "kind"}
-        assert question["kind"] == "meaning"
-        assert text == text.strip().lower()
-        assert len(text.split()) in WORDS, text
+        assert text == text.strip()
+        assert len(text.split()) in WORDS[question["kind"]], text
+    assert share_of_lookups("dev") == pytest.approx(share_of_lookups("test"), abs=0.02)
 
 
-def test_every_one_has_an_answer_and_nothing_else_is_judged() -> None:
+def test_every_one_has_an_answer_in_every_python_and_a_pool_that_was_graded(ids: set[str]) -> None:
     graded = judgments(split="dev")
     assert list(graded) == [question["_id"] for question in questions(split="dev")]
-    assert {grade for grades in graded.values() for grade in grades.values()} == {2}
-
-
-def test_every_answer_is_in_the_corpus_of_every_python(ids: set[str]) -> None:
-    assert answers("dev") - ids == set()
+    for grades in graded.values():
+        assert 2 in {grade for doc, grade in grades.items() if doc in ids}
+        assert len(grades) >= 10
 
 
 def test_none_is_a_question_that_is_reported() -> None:
@@ -42,19 +40,21 @@ def test_none_is_a_question_that_is_reported() -> None:
     assert not [q for q in questions(split="dev") if normal(q["text"]) in reported]
 
 
-def test_no_answer_helps_with_a_question_that_is_reported() -> None:
+def test_no_answer_is_one_to_a_question_that_is_reported() -> None:
     assert answers("dev") & answers("test") == set()
 
 
-def test_none_contains_the_name_of_its_answer() -> None:
+def test_a_question_in_everyday_words_seldom_has_the_name_of_an_answer() -> None:
+    """None has the name of the document it was written for; what was found besides may have."""
     graded = judgments(split="dev")
+    asked = [question for question in questions(split="dev") if question["kind"] == "meaning"]
     named = [
-        (question["text"], doc_id)
-        for question in questions(split="dev")
-        for doc_id in graded[question["_id"]]
-        if contains_name(question["text"], doc_id)
+        question["text"]
+        for question in asked
+        for doc_id, grade in graded[question["_id"]].items()
+        if grade > 1 and contains_name(question["text"], doc_id)
     ]
-    assert named == []
+    assert len(named) < 0.1 * len(asked), named
 
 
 def test_a_name_is_found_in_a_question() -> None:
@@ -63,9 +63,14 @@ def test_a_name_is_found_in_a_question() -> None:
     assert not contains_name("a summary of numbers", "sum")
 
 
-def answers(split: str) -> set[str]:
-    graded = judgments(split="dev") if split == "dev" else judgments()
-    return {doc for grades in graded.values() for doc, grade in grades.items() if grade > 0}
+def answers(split: Split) -> set[str]:
+    graded = judgments(split=split)
+    return {doc for grades in graded.values() for doc, grade in grades.items() if grade > 1}
+
+
+def share_of_lookups(split: Split) -> float:
+    kinds = [question["kind"] for question in questions(split=split)]
+    return kinds.count("lexical") / len(kinds)
 
 
 def contains_name(text: str, doc_id: str) -> bool:
