@@ -218,15 +218,24 @@ def _lines(log: IO[bytes]) -> list[str]:
 def last_warnings(log: Sequence[str], *, most: int = 5) -> list[str]:
     """Return what a service's log warned of: each warning once, the last ones.
 
+    A plan that was still loading is not told: who starts a service for itself waits for its plans.
+
     Example:
         >>> last_warnings(["2026-01-31 12:00:00,000 WARNING app /rank refused: too slow",
         ...                "2026-01-31 12:00:01,000 WARNING app /rank refused: too slow"])
         ['/rank refused: too slow']
+        >>> last_warnings(["2026-01-31 12:00:00,000 WARNING app reason=not_ready p is loading"])
+        []
     """
     found = (_WARNING.fullmatch(line) for line in log)
     # A warning that comes again counts from where it came last.
-    last = dict.fromkeys(reversed([match["message"] for match in found if match]))
+    said = [match["message"] for match in found if match]
+    last = dict.fromkeys(reversed([line for line in said if not _is_loading(line)]))
     return list(reversed(list(last)[:most]))
+
+
+def _is_loading(warning: str) -> bool:
+    return "reason=not_ready" in warning and warning.endswith("is loading")
 
 
 def service_at(url: str) -> dict[str, str] | None:
