@@ -63,6 +63,10 @@ def decide(
     nDCG@10 so found has a bootstrap interval (90 %) above zero. The plan then gets what is best on
     all of them.
 
+    Best means: the larger model alone reads every candidate, so it has to be better than the
+    cascade by more than the standard error of their difference (the one-standard-error rule of
+    Breiman and others, Classification and Regression Trees, 1984).
+
     Args:
         plan: the plan to decide for; what it says of reranking is replaced.
         trials: queries with known answers.
@@ -107,8 +111,16 @@ def _options(rerank: Reranking) -> list[Reranking]:
 
 
 def _best(gains: NDArray[np.float64]) -> int:
-    """Return the option with the largest mean gain; of equal ones the cheapest."""
-    return int(np.argmax(gains.mean(axis=0)))
+    """Return the best option: of each form the best blend, of the forms the cheaper if in doubt."""
+    best, *dearer = (
+        first + int(np.argmax(gains[:, first : first + len(BLENDS)].mean(axis=0)))
+        for first in range(0, gains.shape[1], len(BLENDS))
+    )
+    for option in dearer:
+        better = gains[:, option] - gains[:, best]
+        if better.mean() > better.std(ddof=1) / np.sqrt(len(better)):
+            best = option
+    return best
 
 
 def _halves(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

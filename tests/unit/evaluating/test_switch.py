@@ -110,6 +110,39 @@ def test_a_first_model_that_misleads_is_left_out() -> None:
     assert (decided.enabled, decided.cascade) == (True, True), "the cheaper of two that are equal"
 
 
+class Column:
+    """Gives each text one of the scores that are written in it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        del query
+        return [float(text.split()[self.number]) for text in texts]
+
+
+@pytest.mark.parametrize(("first_misled", "last_misled", "cascade"), [(6, 4, True), (12, 0, False)])
+def test_the_larger_model_alone_has_to_be_clearly_better_than_the_cascade(
+    first_misled: int, last_misled: int, cascade: bool
+) -> None:
+    both, first, last = ("0.9 0.9", "0.1 0.9", "0.9 0.1")
+    wrong = {both: "0.1 0.1", first: "0.9 0.1", last: "0.1 0.9"}
+    known = [*[both] * 28, *[first] * first_misled, *[last] * last_misled]
+    trials = [
+        Trial(
+            query="q",
+            grades={"d2": 1.0},
+            doc_ids=["d0", "d1", "d2"],
+            texts=[wrong[right], "0.2 0.2", right],
+        )
+        for right in known
+    ]
+    plan = replace(PLAN, rerank=Reranking(first_model="first", keep=1))
+    models = PlanModels(first_reranker=Column(0), reranker=Column(1))
+    decided = decide(plan, trials, models=models, evidence="dev queries").rerank
+    assert (decided.enabled, decided.cascade) == (True, cascade)
+
+
 def test_equal_scores_keep_the_fused_order() -> None:
     equal = trial(1.0, 1.0, 1.0, relevant=0)
     options = [Reranking(blend=blend) for blend in BLENDS]

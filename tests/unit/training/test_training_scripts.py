@@ -137,10 +137,19 @@ def stop_early(command: list[str], *, out: Path, beyond: int, kind: signal.Signa
 
 
 def weights_of(folder: Path) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Read all the numbers of a safetensors file, in its own order."""
+    """Read all the numbers of a safetensors file, tensor by tensor in the order of their names."""
+    return np.frombuffer(b"".join(tensors_of(folder).values()), dtype=np.float32)
+
+
+def tensors_of(folder: Path) -> dict[str, bytes]:
+    """Read the numbers of each tensor of a safetensors file, as they lie there."""
     content = (folder / "model.safetensors").read_bytes()
-    header = int.from_bytes(content[:8], "little")
-    return np.frombuffer(content[8 + header :], dtype=np.float32)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    places = {name: tensor["data_offsets"] for name, tensor in header.items()}
+    numbers = content[8 + length :]
+    return {name: numbers[first:end] for name, (first, end) in sorted(places.items())}
 
 
 def log_of(out: Path) -> list[dict[str, Any]]:
@@ -268,6 +277,18 @@ def test_a_table_can_weigh_the_queries(torch_python: str, tiny: Path) -> None:
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["recipe"]["queries"] == "idf"
+
+
+def test_frozen_words_stay_those_of_the_base(torch_python: str, tiny: Path) -> None:
+    out = tiny / "frozen"
+    options = ("--steps", "4", "--freeze-words")
+    command = command_for(torch_python, tiny, "train-splade", out, *options)
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    words, places = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position"))
+    before, after = tensors_of(tiny / "base"), tensors_of(out / "model")
+    assert after[f"bert.{words}"] == before[words]
+    assert after[f"bert.{places}"] != before[places]
 
 
 def test_a_run_without_matplotlib_ends_well_and_says_how_to_get_the_plot(
