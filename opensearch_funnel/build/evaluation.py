@@ -34,7 +34,7 @@ from opensearch_funnel.engine.indices import read_funnel_meta, write_funnel_meta
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
 from opensearch_funnel.evaluating.indexing import Encoding, EvaluationIndex, ensure_evaluation_index
 from opensearch_funnel.evaluating.reports import EvaluationReport, evaluate_systems
-from opensearch_funnel.evaluating.switch import decide
+from opensearch_funnel.evaluating.switch import RULE, decide
 from opensearch_funnel.evaluating.systems import System, bm25_system
 from opensearch_funnel.evaluating.trials import KnownQuery, probes, sampled, trials
 from opensearch_funnel.migrating.encoding import SlotEncoder, funnel_fields
@@ -290,7 +290,10 @@ class Bench:
         asked = {
             "plan": replace(plan.undecided(), alias=index).to_dict(),
             "rerankers": [_fingerprint(name) for name in plan.rerank.models],
-            "queries": sorted(query.text for query in known.queries),
+            "queries": sorted(
+                (query.text, sorted(query.grades.items())) for query in known.queries
+            ),
+            "rule": RULE,
         }
         key = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
         meta = read_funnel_meta(self.client, index=index)

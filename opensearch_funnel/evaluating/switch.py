@@ -23,6 +23,8 @@ from opensearch_funnel.stages.rerank import cross_encoders
 BLENDS = (0.0, 0.25, 0.5, 0.75)
 """Shares of the fused order that are tried."""
 CUTOFF = 10
+RULE = 2
+"""Another number for another way to decide: decisions of the old one are not reused."""
 FEWEST_TRIALS = 20
 """With fewer known queries reranking stays off."""
 _RESAMPLES = 2000
