@@ -113,6 +113,28 @@ class Known:
 NOTHING_KNOWN = Known(queries=(), evidence="nothing")
 
 
+def decision_key(plan: FunnelPlan, *, known: Known) -> str:
+    """Return what a decision about reranking is remembered by: everything that it rests on.
+
+    That is the plan without the decision, the rerankers' files, the queries with their grades, and
+    the rule it is made by.
+
+    Example:
+        >>> graded = [Known(queries=(KnownQuery(text="fox", grades={"d1": grade}),), evidence="dev")
+        ...           for grade in (1.0, 2.0)]
+        >>> one, other = (decision_key(FunnelPlan(alias="films"), known=k) for k in graded)
+        >>> one == other
+        False
+    """
+    asked = {
+        "plan": plan.undecided().to_dict(),
+        "rerankers": [_fingerprint(name) for name in plan.rerank.models],
+        "queries": sorted((query.text, sorted(query.grades.items())) for query in known.queries),
+        "rule": RULE,
+    }
+    return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def as_measured(plan: FunnelPlan, *, index: str) -> FunnelPlan:
     """Return a plan as an evaluation runs it, on an index of its own.
 
@@ -287,15 +309,7 @@ class Bench:
             dataset: the set whose other splits decide.
         """
         known = self.known_queries(plan, dataset=dataset)
-        asked = {
-            "plan": replace(plan.undecided(), alias=index).to_dict(),
-            "rerankers": [_fingerprint(name) for name in plan.rerank.models],
-            "queries": sorted(
-                (query.text, sorted(query.grades.items())) for query in known.queries
-            ),
-            "rule": RULE,
-        }
-        key = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+        key = decision_key(replace(plan, alias=index), known=known)
         meta = read_funnel_meta(self.client, index=index)
         decisions = meta.get("decisions", {})
         if key in decisions:
