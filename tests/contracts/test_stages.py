@@ -196,6 +196,16 @@ def test_documents_that_cannot_be_read_leave_the_fused_order_of_a_cascade() -> N
     assert (ids(run.ranking), run.degraded) == (ids(BY_RANK(found())), True)
 
 
+def test_in_a_cascade_the_second_model_sees_no_more_than_the_first() -> None:
+    plan = replace(PLAN, rerank=replace(PLAN.rerank, depth=1, keep=2))
+    run = client_form(reranker=OverlapScorer(), first=OverlapScorer(), plan=plan).run(
+        Ranking(Query(text="hound"))
+    )
+    assert not run.degraded
+    assert ids(run.ranking) == ids(BY_RANK(found()))
+    assert ["cross_encoder" in c.features for c in run.ranking.candidates] == [True, False, False]
+
+
 def test_in_a_cascade_the_second_model_sees_what_the_first_kept() -> None:
     class Counting:
         texts: Sequence[str] = ()
