@@ -211,6 +211,7 @@ class Bench:
             index=index.name,
             documents=index.documents,
             measures=request.measures,
+            timed=request.timed,
             progress=self.progress,
         )
         return FunnelReport(report=report, plan=plan, index=index, execution=request.execution)

@@ -25,7 +25,7 @@ from opensearch_funnel.evaluating.funnel_systems import (
     rrf_reference,
 )
 from opensearch_funnel.evaluating.measures import DEFAULT_MEASURES, Measure
-from opensearch_funnel.evaluating.systems import System, bm25_system
+from opensearch_funnel.evaluating.systems import LATENCY_QUERIES, System, bm25_system
 from opensearch_funnel.settings import Settings
 
 SystemName = Literal["bm25", "sparse", "dense", "rrf", "hybrid", "funnel"]
@@ -50,6 +50,7 @@ class Request:
         keep_deadlines: measure with the plan's deadlines; by default they are lifted, and hold
             only while latency is taken.
         rerank: ``auto`` decides on queries that are not reported; ``on`` and ``off`` don't ask.
+        timed: how many queries to take times of.
 
     Raises:
         InputError: what was asked for has no client form.
@@ -61,6 +62,7 @@ class Request:
     leave_one_out: bool = True
     keep_deadlines: bool = False
     rerank: Switch = "auto"
+    timed: int = LATENCY_QUERIES
 
     def __post_init__(self) -> None:
         if self.execution == "client" and self.keep_deadlines:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.settings import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from opensearch_funnel.evaluating.measures import Measure
 
 plan_option = click.option(
     "--plan",
@@ -19,6 +23,26 @@ plan_option = click.option(
     help="A file with the plan under [plan]; defaults where it does not exist.",
 )
 """Hands a command ``plan_file``."""
+
+
+def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[Measure, ...]:
+    from opensearch_funnel.evaluating.measures import measure_named
+
+    try:
+        return tuple(dict.fromkeys(measure_named(name) for name in value.split(",")))
+    except InputError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+measures_option = click.option(
+    "--measures",
+    default="nDCG@10,R@100",
+    show_default=True,
+    callback=_measures,
+    help="nDCG@k, R@k, MRR@k, P@k, MAP@k, Success@k, Judged@k, MRR, MAP, Bpref; condensed- before "
+    "one leaves documents without a judgment out. With commas between.",
+)
+"""Hands a command ``measures``."""
 
 
 def dataset_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from click.globals import get_current_context
 from rich.console import Console
 
-from opensearch_funnel.cli.choices import names_option, plan_option
+from opensearch_funnel.cli.choices import measures_option, names_option, plan_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.evaluation_tables import (
     difference_lines,
@@ -29,26 +29,11 @@ if TYPE_CHECKING:
 _SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
 
 
-def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[Measure, ...]:
-    from opensearch_funnel.evaluating.measures import measure_named
-
-    try:
-        return tuple(dict.fromkeys(measure_named(name) for name in value.split(",")))
-    except InputError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.command()
 @click.argument("dataset_dir", type=click.Path(path_type=Path))
 @click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
 @names_option("--systems", known=_SYSTEMS, help_text="What to ask, with commas between.")
-@click.option(
-    "--measures",
-    default="nDCG@10,R@100",
-    show_default=True,
-    callback=_measures,
-    help="nDCG@k, R@k, MRR@k, P@k, MAP@k or Success@k, with commas between.",
-)
+@measures_option
 @plan_option
 @click.option(
     "--rerank",
@@ -73,6 +58,12 @@ def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tupl
 @click.option(
     "--deadline", is_flag=True, help="Keep the plan's deadlines while quality is measured."
 )
+@click.option(
+    "--runs",
+    "runs_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write each system's rankings there as <system>.run, for funnel compare.",
+)
 @output_option
 @engine_options
 def evaluate(
@@ -87,6 +78,7 @@ def evaluate(
     execution: Execution,
     leave_one_out: bool,
     deadline: bool,
+    runs_dir: Path | None,
     output: str,
 ) -> int:
     """Measure searches on a folder in the BEIR layout.
@@ -102,6 +94,7 @@ def evaluate(
     from opensearch_funnel.build.service import reachable_engine
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.evaluating.datasets import read_dataset
+    from opensearch_funnel.evaluating.trec_runs import write_runs
 
     chosen = get_current_context().get_parameter_source("systems")
     try:
@@ -121,7 +114,16 @@ def evaluate(
         settings = reachable_engine(settings, progress=progress)
         bench = Bench(client=connect(settings), settings=settings, progress=progress)
         measured = bench.evaluate(dataset, plan, request)
-    emit(measured.to_json(), output=output, table=lambda console: _print(measured, console=console))
+    try:
+        if runs_dir is not None:
+            write_runs({system.name: system.run for system in measured.report.systems}, runs_dir)
+    finally:
+        # A full disk must not take the figures along.
+        emit(
+            measured.to_json(),
+            output=output,
+            table=lambda console: _print(measured, console=console),
+        )
     return 1 if measured.degraded else 0
 
 

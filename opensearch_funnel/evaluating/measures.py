@@ -16,7 +16,9 @@ Run = Mapping[str, Sequence[str]]
 Values = Mapping[str, float]
 """Query id → the measure's value for that query."""
 
-_PATTERN = re.compile(r"(?P<kind>[A-Za-z]+)@(?P<cutoff>[1-9][0-9]{0,4})")
+_PATTERN = re.compile(
+    r"(?P<condensed>condensed-)?(?P<kind>[a-z]+)(?:@(?P<cutoff>[1-9][0-9]{0,4}))?", re.IGNORECASE
+)
 _KINDS = {
     "ndcg": "nDCG",
     "r": "R",
@@ -28,7 +30,12 @@ _KINDS = {
     "ap": "MAP",
     "success": "Success",
     "judged": "Judged",
+    "bpref": "Bpref",
 }
+_CUT_OR_WHOLE = ("MRR", "MAP")
+_NEVER_CUT = ("Bpref",)
+# Both look at judged documents only: without the others they would be themselves, or always 1.
+_NEVER_CONDENSED = ("Bpref", "Judged")
 _FOREIGN_NAMES = {"MRR": "RR", "MAP": "AP"}
 _SAMPLES = 5000
 _CHUNK = 500
@@ -40,16 +47,21 @@ class Measure:
     """A measure with its cutoff.
 
     Attributes:
-        kind: ``nDCG``, ``R``, ``MRR``, ``P``, ``MAP``, ``Success``, or ``Judged`` (the share of
-            the ranking that a person looked at).
-        cutoff: only so many documents of a ranking count.
+        kind: ``nDCG``, ``R``, ``MRR``, ``P``, ``MAP``, ``Success``, ``Judged`` (the share of
+            the ranking that a person looked at), or ``Bpref`` (how often a relevant document is
+            above those judged not relevant; Buckley and Voorhees, SIGIR 2004).
+        cutoff: only so many documents of a ranking count; 0 for all of them.
+        condensed: documents without a judgment are taken out of the ranking first (Sakai,
+            SIGIR 2007), so that a system is not held to account for what nobody looked at.
     """
 
     kind: str
-    cutoff: int
+    cutoff: int = 0
+    condensed: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind}@{self.cutoff}"
+        cut = f"@{self.cutoff}" if self.cutoff else ""
+        return f"{'condensed-' if self.condensed else ''}{self.kind}{cut}"
 
 
 DEFAULT_MEASURES = (Measure("nDCG", 10), Measure("R", 100))
@@ -64,13 +76,24 @@ def measure_named(name: str) -> Measure:
     Example:
         >>> str(measure_named("ndcg@10")), str(measure_named("RR@10"))
         ('nDCG@10', 'MRR@10')
+        >>> measure_named("condensed-nDCG@10").condensed, str(measure_named("bpref"))
+        (True, 'Bpref')
     """
     found = _PATTERN.fullmatch(name.strip())
-    kind = _KINDS.get(found["kind"].lower()) if found else None
-    if found is None or kind is None:
-        known = ", ".join(f"{kind}@k" for kind in dict.fromkeys(_KINDS.values()))
-        raise InputError(f"no measure {name.strip()!r}; there are: {known}")
-    return Measure(kind, int(found["cutoff"]))
+    kind = _KINDS.get(found["kind"].lower(), "") if found else ""
+    cutoff = int(found["cutoff"] or 0) if found else 0
+    condensed = bool(found and found["condensed"])
+    fits = kind not in _NEVER_CUT if cutoff else kind in (*_CUT_OR_WHOLE, *_NEVER_CUT)
+    if not kind or not fits or (condensed and kind in _NEVER_CONDENSED):
+        raise InputError(f"no measure {name.strip()!r}; there are: {_known_names()}")
+    return Measure(kind, cutoff, condensed)
+
+
+def _known_names() -> str:
+    kinds = dict.fromkeys(_KINDS.values())
+    cut = [f"{kind}@k" for kind in kinds if kind not in _NEVER_CUT]
+    names = ", ".join([*cut, *_CUT_OR_WHOLE, *_NEVER_CUT])
+    return f"{names}; condensed- before one leaves documents without a judgment out"
 
 
 def measure_run(
@@ -99,9 +122,33 @@ def measure_run(
         >>> measure_run({"q": ["b", "a"]}, qrels={"q": {"b": 1}}, measures=[ndcg])[ndcg]
         {'q': 1.0}
     """
+    rankings = {query_id: _checked(run.get(query_id, ()), query_id=query_id) for query_id in qrels}
+    values: dict[Measure, dict[str, float]] = {}
+    for measure in dict.fromkeys(measures):
+        values[measure] = dict.fromkeys(qrels, 0.0)
+    whole = [measure for measure in values if not measure.condensed]
+    if whole:
+        _fill(values, whole, rankings=rankings, qrels=qrels)
+    condensed = [measure for measure in values if measure.condensed]
+    if condensed:
+        judged_only = {
+            query_id: [doc_id for doc_id in ranking if doc_id in qrels[query_id]]
+            for query_id, ranking in rankings.items()
+        }
+        _fill(values, condensed, rankings=judged_only, qrels=qrels)
+    return values
+
+
+def _fill(
+    values: Mapping[Measure, dict[str, float]],
+    measures: Sequence[Measure],
+    *,
+    rankings: Run,
+    qrels: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Write what each query reached; those without results keep what they have."""
     ir_measures = _ir_measures()
-    wanted = tuple(dict.fromkeys(measures))
-    foreign = {_foreign(ir_measures, measure): measure for measure in wanted}
+    foreign = {_foreign(ir_measures, measure): measure for measure in measures}
     # trec_eval's code reads memory that is not its own at a negative grade, and the process dies.
     judged = [
         ir_measures.Qrel(query_id, doc_id, max(grade, 0))
@@ -110,13 +157,11 @@ def measure_run(
     ]
     scored = [
         ir_measures.ScoredDoc(query_id, doc_id, 1.0 / rank)
-        for query_id in qrels
-        for rank, doc_id in enumerate(_checked(run.get(query_id, ()), query_id=query_id), start=1)
+        for query_id, ranking in rankings.items()
+        for rank, doc_id in enumerate(ranking, start=1)
     ]
-    values = {measure: dict.fromkeys(qrels, 0.0) for measure in wanted}
     for metric in ir_measures.iter_calc(list(foreign), judged, scored):
         values[foreign[metric.measure]][metric.query_id] = float(metric.value)
-    return values
 
 
 def mean(values: Values) -> float:
@@ -166,7 +211,8 @@ def _checked(ranking: Sequence[str], *, query_id: str) -> Sequence[str]:
 
 
 def _foreign(ir_measures: Any, measure: Measure) -> Any:
-    return getattr(ir_measures, _FOREIGN_NAMES.get(measure.kind, measure.kind)) @ measure.cutoff
+    found = getattr(ir_measures, _FOREIGN_NAMES.get(measure.kind, measure.kind))
+    return found @ measure.cutoff if measure.cutoff else found
 
 
 def _ir_measures() -> Any:

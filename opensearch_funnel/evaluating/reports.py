@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opensearch_funnel.core.progress import SILENT, Progress
@@ -12,11 +12,18 @@ from opensearch_funnel.evaluating.differences import Difference, differences
 from opensearch_funnel.evaluating.measures import (
     DEFAULT_MEASURES,
     Measure,
+    Run,
     bootstrap_interval,
     mean,
     measure_run,
 )
-from opensearch_funnel.evaluating.systems import Latency, System, measure_latency, run_system
+from opensearch_funnel.evaluating.systems import (
+    LATENCY_QUERIES,
+    Latency,
+    System,
+    measure_latency,
+    run_system,
+)
 
 HITS = 100
 """How many documents a system is asked for, unless a measure looks deeper."""
@@ -34,6 +41,7 @@ class SystemReport:
         judged: the share of its top 10 that a person judged.
         latency: at ten documents a query.
         degraded: answers that lacked a stage; figures count only where it is 0.
+        run: what it returned for each query.
     """
 
     name: str
@@ -41,6 +49,7 @@ class SystemReport:
     judged: float
     latency: Latency
     degraded: int
+    run: Run = field(default_factory=dict)
 
     def mean(self, measure: Measure) -> float:
         """Return the mean over queries."""
@@ -105,6 +114,7 @@ def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how
     index: str,
     documents: int,
     measures: Sequence[Measure] = DEFAULT_MEASURES,
+    timed: int = LATENCY_QUERIES,
     progress: Progress = SILENT,
 ) -> EvaluationReport:
     """Ask every system every query, measure the answers, then time each system alone.
@@ -115,6 +125,7 @@ def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how
         index: where the systems search; only reported.
         documents: how many are in it; only reported.
         measures: what to compute.
+        timed: how many queries to take times of; 0 where nobody asks for them.
         progress: told of every query.
 
     Raises:
@@ -130,8 +141,9 @@ def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how
                 name=system.name,
                 values={measure: values[measure] for measure in measures},
                 judged=mean(values[JUDGED]),
-                latency=measure_latency(system, dataset.queries, progress=progress),
+                latency=measure_latency(system, dataset.queries, most=timed, progress=progress),
                 degraded=run.degraded,
+                run=run.rankings,
             )
         )
     return EvaluationReport(dataset=dataset, index=index, documents=documents, systems=reports)

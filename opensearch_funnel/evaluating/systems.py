@@ -17,7 +17,8 @@ from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.engine.queries import multi_match
 
 _PLAIN = {"search_pipeline": "_none", "allow_partial_search_results": "false"}
-_LATENCY_QUERIES = 200
+LATENCY_QUERIES = 200
+"""How many queries are timed, unless somebody says otherwise."""
 _LATENCY_SIZE = 10
 _SEED = 0
 
@@ -125,7 +126,7 @@ def measure_latency(
     queries: Sequence[Query],
     *,
     size: int = _LATENCY_SIZE,
-    most: int = _LATENCY_QUERIES,
+    most: int = LATENCY_QUERIES,
     progress: Progress = SILENT,
 ) -> Latency:
     """Time a system one query after the other; run it after ``run_system``, so that it is warm.

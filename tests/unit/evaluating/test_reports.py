@@ -60,6 +60,20 @@ def test_a_report_says_what_the_product_promises() -> None:
     assert sizes == [100, 100, 10, 10]
 
 
+def test_a_report_keeps_the_rankings_and_takes_no_times_where_nobody_asks_for_them() -> None:
+    sizes: list[int] = []
+
+    def search(query: Query, size: int) -> Answer:
+        sizes.append(size)
+        return Answer((query.text,))
+
+    report = evaluate_systems([System("s", search)], DATASET, index="i", documents=4, timed=0)
+    [system] = report.systems
+    assert system.run == {"q1": ("one",), "q2": ("two",)}
+    assert sizes == [100, 100]
+    assert (system.latency.p50, system.latency.p95) == (0.0, 0.0)
+
+
 def test_a_measure_deeper_than_100_asks_for_more() -> None:
     sizes: list[int] = []
 
@@ -107,6 +121,7 @@ def test_a_partial_answer_is_refused() -> None:
 
 def test_measures_are_read_by_their_usual_names() -> None:
     names = ["nDCG@10", "recall@100", "rr@5", "AP@1000", "P@1", "success@3", "Judged@10"]
+    names += ["map", "RR", "bpref", "Condensed-ndcg@10", "condensed-MAP"]
     assert [str(measure_named(name)) for name in names] == [
         "nDCG@10",
         "R@100",
@@ -115,8 +130,15 @@ def test_measures_are_read_by_their_usual_names() -> None:
         "P@1",
         "Success@3",
         "Judged@10",
+        "MAP",
+        "MRR",
+        "Bpref",
+        "condensed-nDCG@10",
+        "condensed-MAP",
     ]
-    for wrong in ("nDCG", "nDCG@0", "nDCG@x", "err@10", "", "nDCG@-1"):
+    wrong_names = ["nDCG", "nDCG@0", "nDCG@x", "err@10", "", "nDCG@-1", "P", "Success", "R"]
+    wrong_names += ["Bpref@10", "condensed-Bpref", "condensed-Judged@10", "condensed-", "condensed"]
+    for wrong in wrong_names:
         with pytest.raises(InputError, match="no measure"):
             measure_named(wrong)
 
