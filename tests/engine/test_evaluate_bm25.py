@@ -70,6 +70,22 @@ def _evaluate(*arguments: str, url: str, capsys: pytest.CaptureFixture[str]) -> 
     return result
 
 
+def test_rankings_are_written_and_compared_with_the_system_itself(
+    films: Path, node_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    measured = _evaluate(str(films), "--runs", str(runs), url=node_url, capsys=capsys)
+    assert [path.name for path in runs.iterdir()] == ["bm25.run"]
+    told = ["--dataset", str(films), "--url", node_url, "--output", "json"]
+    assert main(["compare", str(runs / "bm25.run"), "bm25", *told]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    written, live = plain["systems"].values()
+    assert written == live
+    assert live["nDCG@10"] == measured["systems"]["bm25"]["nDCG@10"]
+    [pair] = plain["differences"].values()
+    assert pair["nDCG@10"]["p"] == 1.0
+
+
 def test_a_data_set_is_loaded_once_and_measured(
     films: Path, client: OpenSearch, node_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,175 @@
+"""``funnel compare``: which of two searches is better, and how sure that is."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import rich_click as click
+
+from opensearch_funnel.cli.choices import dataset_option, measures_option, plan_option
+from opensearch_funnel.cli.comparison_lines import comparison_lines
+from opensearch_funnel.cli.connection import engine_options
+from opensearch_funnel.cli.output import emit, print_lines
+from opensearch_funnel.cli.progress import terminal_progress
+from opensearch_funnel.settings import Settings
+
+if TYPE_CHECKING:
+    from opensearch_funnel.build.evaluation import Switch, SystemName
+    from opensearch_funnel.evaluating.datasets import Dataset
+    from opensearch_funnel.evaluating.measures import Measure, Run
+
+_SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
+
+
+@click.command()
+@click.argument("compared", metavar="A B [C ...]", nargs=-1, required=True)
+@dataset_option("A folder in the BEIR layout: its queries and judgments.")
+@click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
+@measures_option
+@click.option(
+    "--moved",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="How many of the queries that gained, and that lost, most.",
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a report with drawings to FILE.html or FILE.md.",
+)
+@plan_option
+@click.option(
+    "--rerank",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="Of the system funnel, as in funnel evaluate.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="A table to read, one JSON object to parse, or Markdown to paste.",
+)
+@engine_options
+def compare(
+    settings: Settings,
+    *,
+    compared: tuple[str, ...],
+    dataset: Path,
+    split: str,
+    measures: tuple[Measure, ...],
+    moved: int,
+    report: Path | None,
+    plan_file: Path,
+    rerank: Switch,
+    output: str,
+) -> int:
+    """Compare searches on the same judged queries, each with those before it.
+
+    Each of A, B, C is a system of funnel evaluate (bm25, sparse, dense, rrf, hybrid, funnel) or a
+    TREC run file; ./bm25 is a file. A cluster is needed for systems only. The first measure says
+    which queries moved most. Exits with 1 when an answer of a system was degraded.
+
+    Example: funnel compare bm25 my.run --dataset datasets/scifact --report scifact.html
+    """
+    from opensearch_funnel.evaluating.comparing import compare as compare_runs
+    from opensearch_funnel.evaluating.comparison_page import check_report, markdown, write_report
+    from opensearch_funnel.evaluating.datasets import read_dataset
+    from opensearch_funnel.evaluating.trec_runs import read_run
+
+    _check(compared)
+    if report is not None:
+        check_report(report)
+    judged = read_dataset(dataset, split=split)
+    runs = {given: read_run(Path(given)) for given in compared if given not in _SYSTEMS}
+    live, degraded = _live_runs(
+        [name for name in compared if name in _SYSTEMS],
+        judged,
+        measures=measures,
+        settings=settings,
+        plan_file=plan_file,
+        rerank=rerank,
+    )
+    named = {name: {**runs, **live}[given] for name, given in _named(compared).items()}
+    found = compare_runs(named, judged, measures=measures, moved=moved)
+    try:
+        if report is not None:
+            files = write_report(found, report)
+            click.echo(f"written: {', '.join(map(str, files))}", err=True)
+    finally:
+        # A full disk must not take the figures along.
+        if output == "markdown":
+            sys.stdout.write(markdown(found))
+        else:
+            emit(
+                {**found.to_json(), "degraded": degraded},
+                output=output,
+                table=lambda console: print_lines(console, comparison_lines(found)),
+            )
+    if degraded:
+        click.echo(f"{degraded} answers were degraded: these figures do not count", err=True)
+    return 1 if degraded else 0
+
+
+def _check(compared: Sequence[str]) -> None:
+    """Refuse what can be seen to be wrong before anything is read."""
+    if len(compared) < 2:  # noqa: PLR2004 - a comparison
+        raise click.UsageError("name two systems or run files, for example: bm25 hybrid")
+    if len(set(compared)) < len(compared):
+        raise click.UsageError("a system or file is named twice: name each once")
+    for name in compared:
+        if name not in _SYSTEMS and not Path(name).exists():
+            raise click.UsageError(
+                f"{name!r} is neither a file nor a system; systems are: {', '.join(_SYSTEMS)}"
+            )
+
+
+def _named(compared: Sequence[str]) -> dict[str, str]:
+    """Return what was given by the name that a report calls it: of a file no more than is needed.
+
+    Example:
+        >>> _named(["bm25", "old/bm25.run", "new/hybrid.run"])
+        {'bm25': 'bm25', 'old/bm25.run': 'old/bm25.run', 'hybrid': 'new/hybrid.run'}
+    """
+    short = {given: given if given in _SYSTEMS else Path(given).stem for given in compared}
+    alone = [name for name, count in Counter(short.values()).items() if count == 1]
+    return {name if name in alone else given: given for given, name in short.items()}
+
+
+def _live_runs(
+    names: Sequence[str],
+    dataset: Dataset,
+    *,
+    measures: tuple[Measure, ...],
+    settings: Settings,
+    plan_file: Path,
+    rerank: Switch,
+) -> tuple[dict[str, Run], int]:
+    """Ask the systems; return their rankings, and how many answers lacked a stage."""
+    if not names:
+        return {}, 0
+    from opensearch_funnel.build.evaluation import Bench, Request
+    from opensearch_funnel.build.plans import read_plan
+    from opensearch_funnel.build.service import reachable_engine
+    from opensearch_funnel.engine.client import connect
+
+    request = Request(
+        systems=cast("Sequence[SystemName]", names),
+        measures=measures,
+        leave_one_out=False,
+        rerank=rerank,
+        timed=0,
+    )
+    plan = read_plan(plan_file, alias=dataset.name)
+    with terminal_progress() as progress:
+        settings = reachable_engine(settings, progress=progress)
+        bench = Bench(client=connect(settings), settings=settings, progress=progress)
+        measured = bench.evaluate(dataset, plan, request)
+    return {system.name: system.run for system in measured.report.systems}, measured.degraded

@@ -1,0 +1,174 @@
+"""``funnel compare`` on run files, as a user calls it: no cluster is there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import rich_click as click
+from click.testing import CliRunner, Result
+
+from opensearch_funnel.cli.compare import compare
+from opensearch_funnel.cli.main import main
+from opensearch_funnel.evaluating.trec_runs import write_runs
+
+NASTY = "<b>fish & chips</b> | $x_2$ 魚"
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Thirty queries, each with a good and a bad document, and two runs."""
+    folder = tmp_path / "films"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "good", "title": "t", "text": "t"}\n')
+    ids = [f"q{number:02d}" for number in range(30)]
+    lines = [json.dumps({"_id": one, "text": f"{NASTY} {one}"}) for one in ids]
+    (folder / "queries.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    grades = "".join(f"{one}\tgood\t1\n{one}\tbad\t-1\n" for one in ids)
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{grades}")
+    old = {one: ["bad", "good"] for one in ids}
+    new = {**{one: ["good", "bad"] for one in ids}, "q05": ["bad", "x"]}
+    write_runs({"old": old, "new": new, "hybrid": new}, tmp_path / "runs")
+    return folder
+
+
+def called(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(compare, [*map(str, arguments)])
+
+
+def found(*arguments: str | Path) -> dict[str, Any]:
+    result = called(*arguments, "--output", "json")
+    assert result.exit_code == 0, result.output
+    plain: dict[str, Any] = json.loads(result.stdout)
+    return plain
+
+
+def test_run_files_are_compared_without_a_cluster(films: Path) -> None:
+    runs = films.parent / "runs"
+    plain = found(runs / "old.run", runs / "new.run", "--dataset", films, "--measures", "MRR@10")
+    assert list(plain["systems"]) == ["old", "new"]
+    verdict = plain["differences"]["new - old"]["MRR@10"]
+    assert verdict["difference"] == pytest.approx((29 * 0.5 - 0.5) / 30, abs=1e-6)
+    assert (verdict["wins"], verdict["ties"], verdict["losses"]) == (29, 0, 1)
+    assert verdict["verdict"] == "better"
+    assert [one["query_id"] for one in plain["moved"]["new - old"]["lost"]] == ["q05"]
+    assert plain["degraded"] == 0
+
+
+def test_the_same_call_prints_the_same(films: Path) -> None:
+    runs = films.parent / "runs"
+    arguments = (runs / "old.run", runs / "new.run", "--dataset", films)
+    for output in ("table", "markdown", "json"):
+        first, second = (called(*arguments, "--output", output).stdout for _ in range(2))
+        assert first == second
+        assert "nDCG@10" in first
+
+
+def test_files_are_named_as_shortly_as_tells_them_apart(films: Path) -> None:
+    runs = films.parent / "runs"
+    other = films.parent / "old.run"
+    other.write_bytes((runs / "new.run").read_bytes())
+    plain = found(runs / "old.run", other, runs / "hybrid.run", "--dataset", films)
+    assert list(plain["systems"]) == [str(runs / "old.run"), str(other), "hybrid"]
+
+
+def test_an_html_report_stands_alone(films: Path) -> None:
+    runs, report = films.parent / "runs", films.parent / "new" / "report.html"
+    result = called(
+        runs / "old.run", runs / "new.run", "--dataset", films, "--report", report, "--moved", "1"
+    )
+    assert result.exit_code == 0, result.output
+    assert f"written: {report}" in result.stderr
+    html = report.read_text(encoding="utf-8")
+    assert "&lt;b&gt;fish &amp; chips&lt;/b&gt; | $x_2$ 魚 q05" in html
+    assert "<b>" not in html
+    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
+    # One drawing for each measure, and nothing else is loaded.
+    assert len(sources) == 2
+    for source in sources:
+        head, _, svg = source.partition(",")
+        assert head == "data:image/svg+xml;base64"
+        drawn = ET.fromstring(base64.b64decode(svg))  # noqa: S314 - our own drawing
+        assert drawn.tag.endswith("svg")
+    assert [path.name for path in report.parent.iterdir()] == ["report.html"]
+
+
+def test_a_markdown_report_has_its_drawings_beside_it(films: Path) -> None:
+    runs, report = films.parent / "runs", films.parent / "report.md"
+    arguments = (runs / "old.run", runs / "new.run", "--dataset", films, "--report", report)
+    assert called(*arguments).exit_code == 0
+    text = report.read_text(encoding="utf-8")
+    names = re.findall(r"!\[[^\]]*\]\(<([^>]*)>\)", text)
+    assert names == ["report-1.svg", "report-2.svg"]
+    before = [(films.parent / name).read_bytes() for name in names]
+    assert all(svg.startswith(b"<?xml") for svg in before)
+    assert called(*arguments).exit_code == 0
+    assert [(films.parent / name).read_bytes() for name in names] == before
+    assert report.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("old.run",), "name two systems or run files"),
+        (("old.run", "old.run"), "is named twice"),
+        (("old.run", "bm26"), "'bm26' is neither a file nor a system; systems are: bm25"),
+        (("old.run", "missing.run"), "'missing.run' is neither a file nor a system"),
+        (("old.run", "new.run", "--measures", "nDCG"), "no measure 'nDCG'"),
+        (("old.run", "new.run", "--output", "yaml"), "'yaml' is not one of"),
+        (("old.run", "new.run", "--moved", "-1"), "-1 is not in the range"),
+    ],
+)
+def test_a_call_that_cannot_be_understood_is_refused(
+    films: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], fault: str
+) -> None:
+    monkeypatch.chdir(films.parent / "runs")
+    result = called(*arguments, "--dataset", films)
+    assert result.exit_code == 2
+    assert fault in " ".join(click.unstyle(result.stderr).replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("old.run", "broken.run"), "broken.run:1: 2 columns"),
+        (("old.run", "others.run"), "others ranks no query of split 'test' of films"),
+        (("old.run", "runs"), "runs is a folder"),
+        (("old.run", "new.run", "--split", "dev"), "dev.tsv is missing; there are: test"),
+        (("old.run", "new.run", "--report", "x.pdf"), "x.pdf is no report: end it with .md or"),
+    ],
+)
+def test_input_that_cannot_be_used_is_named_in_one_line(
+    films: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    fault: str,
+) -> None:
+    folder = films.parent / "runs"
+    monkeypatch.chdir(folder)
+    (folder / "broken.run").write_text("q00 good\n")
+    (folder / "others.run").write_text("other Q0 good 1 1.0 x\n")
+    (folder / "runs").mkdir()
+    assert main(["compare", *arguments, "--dataset", str(films)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert fault in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_written_leaves_the_figures_printed(
+    films: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = films.parent / "runs"
+    report = runs / "old.run" / "report.html"
+    given = [str(runs / "old.run"), str(runs / "new.run"), "--dataset", str(films)]
+    assert main(["compare", *given, "--report", str(report)]) == 1
+    printed = capsys.readouterr()
+    assert "new over old" in printed.out
+    assert "error: cannot write" in printed.err
