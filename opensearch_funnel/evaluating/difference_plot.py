@@ -57,6 +57,8 @@ def draw_differences(verdict: Verdict) -> bytes:
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.axhline(mean, color="black", linestyle="--", linewidth=1, label=f"mean: {mean:+.4f}")
     axes.axhspan(low, high, color="black", alpha=0.15, linewidth=0, label="its 95 % interval")
+    if not found.wins + found.losses:
+        axes.set_ylim(-1.0, 1.0)  # else what is drawn of nothing is rounding, magnified
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(f"queries, sorted by difference ({found.ties:,} tied)")
     axes.set_ylabel(f"difference in {verdict.measure}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -110,6 +112,34 @@ def test_a_markdown_report_has_its_drawings_beside_it(films: Path) -> None:
     assert called(*arguments).exit_code == 0
     assert [(films.parent / name).read_bytes() for name in names] == before
     assert report.read_text(encoding="utf-8") == text
+
+
+def test_identical_runs_have_a_report(films: Path) -> None:
+    runs, report = films.parent / "runs", films.parent / "report.html"
+    arguments = (runs / "new.run", runs / "hybrid.run", "--dataset", films, "--report", report)
+    assert called(*arguments).exit_code == 0
+    html = report.read_text(encoding="utf-8")
+    assert "0/30/0" in html
+    assert "gained most" not in html
+
+
+def test_a_report_without_matplotlib_is_refused_in_one_line(films: Path) -> None:
+    runs, report = films.parent / "runs", films.parent / "report.html"
+    given = [runs / "old.run", runs / "new.run", "--dataset", films, "--report", report]
+    program = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from opensearch_funnel.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "compare", *map(str, given)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = "error: matplotlib is not installed: pip install 'opensearch-funnel[evaluation]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 @pytest.mark.parametrize(
