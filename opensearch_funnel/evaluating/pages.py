@@ -13,13 +13,13 @@ _MARKS = re.compile(r"([\\`*_\[\]<>|#~&$])")
 _BREAKS = re.compile(r"\s+")
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem;
   padding: 0 1rem; color: #1a1a1a; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { padding: .3rem .7rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
-td { min-width: 5rem } td:first-child { min-width: 9rem } td.number { min-width: 0 }
+td { min-width: 7rem } td:first-child { min-width: 9rem } td.number { min-width: 0 }
 th { white-space: nowrap } td.number, th.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums }
 img { max-width: 100%; height: auto }
