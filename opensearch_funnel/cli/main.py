@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": "serve",
     "search": "search",
     "doctor": "doctor",
+    "judgments": "judgments",
     "evaluate": "evaluate",
     "compare": "compare",
     "bench": "bench",

@@ -1,6 +1,9 @@
 """How good a search is, measured on judged queries.
 
 * ``datasets``   a folder in the BEIR layout → queries, judgments, documents
+* ``formats``    queries and judgments in the formats that people have, into one model and back
+* ``query_log``, ``query_sampling``   what people searched → the queries of an evaluation set
+* ``agreement``  two judges → Cohen's kappa
 * ``measures``   rankings and judgments → nDCG@10 and others, with an interval
 * ``systems``    what is measured: anything that answers a query with ids
 * ``indexing``   the index that a data set is loaded into, once
