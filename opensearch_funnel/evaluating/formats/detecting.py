@@ -60,7 +60,9 @@ def format_of_source(name: str) -> Detected:
             f"{path} has no queries.jsonl: name a file, or a folder in the BEIR layout"
         )
     first = next((text for _, text in numbered_lines(path) if text.strip()), "")
-    found = _of_json(path, first) if first.lstrip().startswith("{") else _of_line(first)
+    found = _of_json(path, first) if first.lstrip().startswith("{") else None
+    # An id may begin with a brace, too.
+    found = found or _of_line(first)
     if first.split("\t") == ["query-id", "corpus-id", "score"]:
         raise InputError(f"{path} is a part of a BEIR folder: name the folder, and its --split")
     if found is None:

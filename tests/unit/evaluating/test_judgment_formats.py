@@ -336,6 +336,7 @@ def test_a_broken_run_or_file_of_queries_is_refused_by_its_line(tmp_path: Path) 
 
 DETECTED = [
     ("a.txt", "1 0 d1 2\n", "trec"),
+    ("a.txt", "{1} 0 d1 2\n", "trec"),
     ("a.txt", "q 0 d 1 0.3 tag\n", "trec-run"),
     ("a.txt", "query,docid,rating\n", "quepid"),
     ("a.txt", "Team Name;Query Text;Doc ID;Rating\n", "quepid"),
