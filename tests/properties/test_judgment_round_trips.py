@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opensearch_funnel.core.errors import InputError
@@ -75,6 +75,7 @@ def _content(judgments: Judgments, *, with_ids: bool) -> list[tuple[object, ...]
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 @given(judgments=_judgments(PLAIN_TEXTS, WHOLE))
+@settings(max_examples=40)
 def test_two_formats_carry_the_same_whole_grades(
     first: Format, second: Format, judgments: Judgments
 ) -> None:
