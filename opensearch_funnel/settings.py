@@ -81,6 +81,28 @@ class Settings(BaseSettings):
     """Where tests and benchmarks find evaluation data."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one model session; all cores if not set."""
+    llm_url: str | None = None
+    """Address of a language model in OpenAI's form, such as ``http://127.0.0.1:11434/v1``."""
+    llm_model: str | None = None
+    """What that endpoint calls the model."""
+    llm_key: SecretStr | None = None
+    """Key of that endpoint, if it wants one; best given by ``FUNNEL_LLM_KEY``."""
+    llm_input_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What a million tokens cost that are sent to it, in the currency of the limits below."""
+    llm_output_price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What a million tokens cost that it writes."""
+    llm_deadline: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    """Seconds that one call to it may take, with everything that is tried again."""
+    llm_tokens_per_call: int = Field(default=100_000, ge=1)
+    """How many tokens one call may take, sent and written."""
+    llm_tokens_per_day: int = Field(default=5_000_000, ge=1)
+    """How many tokens all calls of a day (UTC) may take."""
+    llm_cost_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """What one call may cost; needs the prices."""
+    llm_cost_per_day: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """What all calls of a day (UTC) may cost; needs the prices."""
+    llm_cache: int = Field(default=100_000, ge=0)
+    """How many of its answers are kept, so that the same question is not paid for twice."""
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +140,19 @@ class Settings(BaseSettings):
                 "and '$', such as openssl rand -hex 16 prints"
             )
         return token
+
+    @field_validator("llm_url")
+    @classmethod
+    def _an_address_or_none(cls, url: str | None) -> str | None:
+        return http_address(url) if url else None
+
+    @field_validator("llm_key")
+    @classmethod
+    def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        given = key.get_secret_value().strip() if key is not None else ""
+        if given and not _PLAIN.fullmatch(given):
+            raise ValueError("it must be printable ASCII characters without blanks")
+        return SecretStr(given) if given else None
 
     def environment(self) -> dict[str, str]:
         """Return the settings as environment variables, for a child of this program.

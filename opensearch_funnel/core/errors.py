@@ -11,6 +11,11 @@
     - IndexMissingError       an index or alias does not exist
   - NodeError                 the embedded node could not be fetched, started or stopped
   - ModelError                a model's files, hash or graph cannot be used
+  - LlmError                  a language model gave nothing that can be used
+    - LlmUnavailableError     no whole answer by the deadline, in the tries that fitted into it
+    - LlmRefusedError         the endpoint refuses the request for good
+    - LlmAnswerError          there is an answer, and it cannot be used
+    - LlmBudgetError          tokens or money: a limit was, or could have been, passed
   - MissingExtraError         an optional dependency is needed that is not installed
 """
 
@@ -67,6 +72,26 @@ class NodeError(FunnelError):
 
 class ModelError(FunnelError):
     """A model's files, hashes or graph cannot be used."""
+
+
+class LlmError(FunnelError):
+    """A language model gave nothing that can be used."""
+
+
+class LlmUnavailableError(LlmError):
+    """The language model gave no whole answer by the deadline, in the tries that fitted into it."""
+
+
+class LlmRefusedError(LlmError):
+    """The language model's endpoint refuses the request, and would refuse it again."""
+
+
+class LlmAnswerError(LlmError):
+    """The language model answered, and its answer cannot be used."""
+
+
+class LlmBudgetError(LlmError):
+    """A limit of tokens or money was passed, or could have been by the call."""
 
 
 class MissingExtraError(FunnelError):

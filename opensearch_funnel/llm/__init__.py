@@ -1,0 +1,1 @@
+"""Language models behind any chat endpoint in OpenAI's form, asked within limits."""
