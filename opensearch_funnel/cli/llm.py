@@ -93,6 +93,7 @@ def _print(totals: Sequence[Total], *, console: Console) -> None:
         console.print("no calls")
         return
     grid = Table("day", "purpose", "model", "calls", "tokens in", "tokens out", "cost", "of which")
+    grid.columns[0].no_wrap = True
     for total in totals:
         counts = {
             "cached": total.cached,

@@ -254,5 +254,5 @@ class Calling:
         if fault.kind != "unavailable":
             return ""
         if not self.remaining_s:
-            return f" of {self.line.deadline_s:g} s: ask for less, or raise FUNNEL_LLM_DEADLINE"
+            return f": ask for less, or raise FUNNEL_LLM_DEADLINE ({self.line.deadline_s:g} s)"
         return ": see that the endpoint runs, with funnel llm check"

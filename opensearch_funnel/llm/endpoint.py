@@ -257,7 +257,7 @@ def _no_json(response: httpx2.Response) -> Fault:
 
 
 def _late() -> Fault:
-    return Fault("the deadline has passed", kind="unavailable")
+    return Fault("no whole answer by the deadline", kind="unavailable")
 
 
 def _no_connection(error: BaseException) -> Fault:

@@ -32,6 +32,8 @@ from opensearch_funnel.llm.ledger import Ledger
 from opensearch_funnel.llm.spending import Budget, Prices, Tokens
 
 ledger = Ledger(path=Path(sys.argv[1]), clock=lambda: 1_795_348_800.0)
+print("ready", flush=True)
+sys.stdin.readline()
 granted = 0
 for _ in range(25):
     call = ledger.begin(model="m", purpose="p", prices=Prices())
@@ -59,9 +61,17 @@ with open_llm(settings) as llm:
 def test_processes_cannot_pass_a_limit_together(tmp_path: Path) -> None:
     path = tmp_path / "llm.sqlite"
     command = [sys.executable, "-c", RESERVES, str(path)]
+    pipe = subprocess.PIPE
     running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(4)
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) for _ in range(4)
     ]
+    for process in running:  # all of them are up before the first one begins
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     granted = [int(process.communicate(timeout=PATIENT_S)[0]) for process in running]
     assert sum(granted) == 30, "300 tokens a day, 10 a call"
     (total,) = Ledger(path=path, clock=lambda: NOON).totals(days=1)
