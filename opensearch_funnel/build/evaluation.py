@@ -182,11 +182,12 @@ class Bench:
             index = ensure_evaluation_index(self.client, dataset, progress=self.progress)
             bm25 = bm25_system(self.client, index=index.name)
             return self._measured([bm25], dataset, index=index, request=request, plan=None)
-        models = self.open_encoders(plan)
+        models = self.open_encoders(plan.with_every_leg())
         index = self.encoded_index(dataset, plan, models=models)
         bound = bound_plan(self.client, as_measured(plan, index=index.name))
         if "funnel" in names and request.rerank == "auto":
-            bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
+            if not bound.rerank.decided:
+                bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
         elif "funnel" in names:
             bound = self.decided(bound, models=models, known=NOTHING_KNOWN, rerank=request.rerank)
         with self._systems.opened(bound, models=models, request=request) as systems:
@@ -223,14 +224,19 @@ class Bench:
     def encoded_index(
         self, dataset: Dataset, plan: FunnelPlan, *, models: PlanModels
     ) -> EvaluationIndex:
-        """Load a data set with the fields that a plan searches, unless that was done before.
+        """Load a data set with the fields of every leg, unless that was done before.
+
+        Args:
+            dataset: what to load.
+            plan: names the models; whether it searches a leg does not matter.
+            models: the encoders of both legs that have one.
 
         Raises:
-            InputError: the plan leaves a leg out whose field an index needs.
+            InputError: one of them is not open.
         """
         sparse, dense = models.sparse, models.dense
         if not isinstance(sparse, SpladeEncoder) or not isinstance(dense, DenseEncoder):
-            raise InputError("an index is encoded for all legs: give [sparse], [dense] a weight")
+            raise InputError("an index is encoded for all legs: open both models")
         encoder = SlotEncoder(fields=plan.text_fields, sparse=sparse, dense=dense, name=plan.slot)
         encoding = Encoding(
             slot=encoder.slot,
@@ -326,12 +332,14 @@ class Bench:
         """Return a decided plan; a decision that an applied pipeline holds is not made again.
 
         Args:
-            plan: a plan that is bound to its index.
+            plan: a plan that is bound to its index; one that comes decided is left as it is.
             pipeline: the applied pipeline whose plan is looked at.
             rerank: ``auto``, or what the user wants.
         """
         if rerank != "auto":
             return self.decided(plan, models=PlanModels(), known=NOTHING_KNOWN, rerank=rerank)
+        if plan.rerank.decided:
+            return plan
         applied = state.load_pipeline(self.client, pipeline)
         if applied is not None:
             before = state.load_plan(self.client, applied.plan_id)

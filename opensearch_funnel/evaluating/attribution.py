@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from opensearch_funnel.core.progress import Advance
 from opensearch_funnel.core.ranking import Ranking
 from opensearch_funnel.evaluating.measures import bootstrap_interval, mean
 from opensearch_funnel.evaluating.replaying.many import Replays
@@ -105,6 +106,11 @@ class Attribution:
         return mean({query_id: loss.ndcg for query_id, loss in self.losses.items()})
 
     @property
+    def judged(self) -> float:
+        """The share of the first documents that somebody judged, as a mean over queries."""
+        return mean({query_id: loss.judged for query_id, loss in self.losses.items()})
+
+    @property
     def parts(self) -> dict[str, float]:
         """The mean of each part; they add up to 1 minus the mean nDCG."""
         return {name: mean(values) for name, values in self._by_part().items()}
@@ -112,6 +118,17 @@ class Attribution:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return the 95 % interval of each part: other such queries are drawn."""
         return {name: bootstrap_interval(values) for name, values in self._by_part().items()}
+
+    def worst(self, part: str, *, most: int) -> list[tuple[str, float]]:
+        """Return the queries that lost most in a part, and how much, the worst first.
+
+        Args:
+            part: its name.
+            most: how many; fewer where fewer lost anything.
+        """
+        lost = {query_id: loss.parts[part] for query_id, loss in self.losses.items()}
+        ranked = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
+        return [(query_id, value) for query_id, value in ranked[:most] if value > 0]
 
     def _by_part(self) -> dict[str, dict[str, float]]:
         names = dict.fromkeys(name for loss in self.losses.values() for name in loss.parts)
@@ -123,13 +140,12 @@ class Attribution:
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON types, rounded."""
         intervals = self.intervals()
-        judged = mean({query_id: loss.judged for query_id, loss in self.losses.items()})
         return {
             "measure": f"nDCG@{self.cutoff}",
             "queries": len(self.losses),
             "skipped": list(self.skipped),
             "ndcg": round(self.ndcg, _DIGITS),
-            "judged": round(judged, _DIGITS),
+            "judged": round(self.judged, _DIGITS),
             "lost": {
                 name: {
                     "mean": round(value, _DIGITS),
@@ -150,13 +166,14 @@ class Attribution:
         }
 
 
-def attribute(
+def attribute(  # noqa: PLR0913 - what is looked at
     record: Record,
     setting: Setting,
     *,
     qrels: Mapping[str, Grades],
     answers: Mapping[str, Sequence[str]] | None = None,
     ask: Asker | None = None,
+    advance: Advance = lambda _: None,
 ) -> Attribution:
     """Say where nDCG@10 is lost on the queries of a record.
 
@@ -167,6 +184,7 @@ def attribute(
             gains nothing.
         answers: what came out of later stages, by query id; without an entry nothing followed.
         ask: scores what the record has no score of; without it that is an error.
+        advance: hears of each query.
 
     Raises:
         InvalidPlanError: the record lacks a leg of the setting, or is not that deep.
@@ -177,6 +195,7 @@ def attribute(
     judged = []
     for number, recorded in enumerate(record.queries):
         query_id = recorded.query.query_id
+        advance(1)
         grades = qrels.get(query_id, {})
         if max(grades.values(), default=0.0) <= 0:
             skipped.append(query_id)

@@ -13,6 +13,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel import Query, Ranking
 from opensearch_funnel.build.funnel import client_funnel
+from opensearch_funnel.core.fusion import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Fusion, Reranking
 from opensearch_funnel.core.text import encoded_text
@@ -35,7 +36,7 @@ from opensearch_funnel.evaluating.replaying.record import (
 )
 from opensearch_funnel.evaluating.replaying.record_file import load_record, save_record
 from opensearch_funnel.evaluating.replaying.replay import replayed_order
-from opensearch_funnel.evaluating.replaying.setting import Setting
+from opensearch_funnel.evaluating.replaying.setting import Setting, column_of
 from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights
 
 pytestmark = pytest.mark.engine
@@ -87,6 +88,18 @@ def plan(client: OpenSearch, index_name: str) -> FunnelPlan:
     return FunnelPlan(alias=index_name, depth=40, rerank=Reranking(depth=20, keep=5))
 
 
+class Columns:
+    """The legs by the names that a record has for them."""
+
+    def __init__(self, legs: EngineLegs) -> None:
+        self._legs = legs
+
+    def find(self, query: Query) -> dict[str, list[LegHit]]:
+        terms = self._legs.plan.sparse.query_terms
+        found = self._legs.find(query)
+        return {column_of(leg, query_terms=terms): hits for leg, hits in found.items()}
+
+
 def recorded(client: OpenSearch, plan: FunnelPlan) -> tuple[Record, Asker]:
     shards = shards_of(client, plan.alias)
     legs = EngineLegs(
@@ -99,7 +112,10 @@ def recorded(client: OpenSearch, plan: FunnelPlan) -> tuple[Record, Asker]:
         queries=fingerprint_of(QUERIES),
     )
     stage = FirstStage(
-        legs=legs, names=plan.active_legs, depth=plan.depth, version=engine_version(client)
+        legs=Columns(legs),
+        names=Setting.of(plan).columns,
+        depth=plan.depth,
+        version=engine_version(client),
     )
     ask = Asker(
         scorers={plan.rerank.first_model: Lengths(), plan.rerank.model: OverlapScorer()},

@@ -13,6 +13,7 @@ from opensearch_funnel.core.fusion import LegHit, fused
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.core.ranking import Query, Ranking
+from opensearch_funnel.core.stage import LegSearcher
 from opensearch_funnel.evaluating.replaying.many import Replays
 from opensearch_funnel.evaluating.replaying.record import (
     Asker,
@@ -23,7 +24,7 @@ from opensearch_funnel.evaluating.replaying.record import (
     searched_by,
 )
 from opensearch_funnel.evaluating.replaying.replay import replayed_order
-from opensearch_funnel.evaluating.replaying.setting import Setting
+from opensearch_funnel.evaluating.replaying.setting import QUERY_TERMS, Setting, column_of
 from opensearch_funnel.evaluating.switch import ndcg
 from opensearch_funnel.testing import SourcesInMemory
 
@@ -112,12 +113,24 @@ tables = st.builds(Table, st.lists(_GIVEN, min_size=1, max_size=41))
 SOURCES = SourcesInMemory({f"d{n:02}": {"title": str(n)} for n in range(41)})
 
 
+class Columns:
+    """The legs of an index by the names that a record has for them."""
+
+    def __init__(self, legs: LegSearcher) -> None:
+        self._legs = legs
+
+    def find(self, query: Query) -> dict[str, Sequence[LegHit]]:
+        found = self._legs.find(query)
+        return {column_of(leg, query_terms=QUERY_TERMS): hits for leg, hits in found.items()}
+
+
 def recorded(index: Index, legs: Sequence[str], version: tuple[int, int] = (3, 6)) -> Record:
     queries = [Query(text=text, query_id=f"q-{text}") for text in sorted(index.found)]
     origin = Origin(
         index="films", plan=searched_by(FunnelPlan(alias="films")), rerankers={}, queries="q"
     )
-    stage = FirstStage(legs=index, names=legs, depth=DEEPEST, version=version)
+    names = [column_of(leg, query_terms=QUERY_TERMS) for leg in legs]
+    stage = FirstStage(legs=Columns(index), names=names, depth=DEEPEST, version=version)
     return stage.record(queries, origin=replace(origin, queries=fingerprint_of(queries)))
 
 

@@ -233,7 +233,7 @@ def _work(setting: Setting) -> tuple[tuple[object, ...], ...]:
     """Return what a setting takes to replay, in parts: what is dearest to do again first."""
     fusion = setting.fusion
     return (
-        (setting.legs, setting.depth),
+        (setting.columns, setting.depth),
         (fusion.technique, fusion.rank_constant),
         (fusion.combination, setting.weights),
     )

@@ -27,6 +27,7 @@ Integers = NDArray[np.int64]
 UNKNOWN = -1
 """The document number of a candidate whose place in its shard is not known."""
 _SEARCHED = ("alias", "text_fields", "slot", "depth", "matching", "sparse", "dense")
+_TUNED = ("weight", "query_terms")
 _DIGITS = 12
 
 
@@ -59,7 +60,9 @@ class Origin:
 
 
 def searched_by(plan: FunnelPlan) -> str:
-    """Return the fingerprint of what decides about what a plan's legs find: no weight does.
+    """Return the fingerprint of what decides about what a plan's legs find.
+
+    No weight does, and how many terms a sparse query has is said by a record's columns.
 
     Example:
         >>> plan = FunnelPlan(alias="films")
@@ -72,8 +75,8 @@ def searched_by(plan: FunnelPlan) -> str:
     plain = plan.to_dict()
     kept = {name: plain[name] for name in _SEARCHED}
     for leg in ("sparse", "dense"):
-        kept[leg] = {key: value for key, value in kept[leg].items() if key != "weight"}
-    return _digest([kept, list(plan.active_legs)])
+        kept[leg] = {k: v for k, v in kept[leg].items() if k not in _TUNED}
+    return _digest(kept)
 
 
 def fingerprint_of(queries: Sequence[Query]) -> str:
@@ -148,7 +151,7 @@ class Record:
 
     Attributes:
         origin: what it was made of.
-        legs: the names of the legs, in the order of their columns.
+        legs: the name of each column (``Setting.columns``).
         depth: candidates that each leg was asked for, on each shard.
         version: of OpenSearch, which decides how legs are fused.
         queries: with their candidates.
@@ -173,10 +176,10 @@ class Record:
         Raises:
             InvalidPlanError: a leg was not recorded, or not that deep.
         """
-        missing = [leg for leg in setting.legs if leg not in self.legs]
+        missing = [column for column in setting.columns if column not in self.legs]
         if missing:
             raise InvalidPlanError(
-                f"the record has the legs {', '.join(self.legs)} and not {', '.join(missing)}: "
+                f"the record has {', '.join(self.legs)} and not {', '.join(missing)}: "
                 "record again with it"
             )
         if setting.depth > self.depth:
@@ -184,7 +187,7 @@ class Record:
                 f"the record is {self.depth} deep and the plan asks for {setting.depth}: record "
                 "again with that depth"
             )
-        return [self.legs.index(leg) for leg in setting.legs]
+        return [self.legs.index(column) for column in setting.columns]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +195,8 @@ class FirstStage:
     """Legs that can be searched, and what they were opened for.
 
     Attributes:
-        legs: where to search; ``depth`` hits of every leg and shard.
-        names: of the legs, in the order of the plan.
+        legs: where to search; ``depth`` hits of every column and shard.
+        names: of the columns (``Setting.columns``), in the order of the plan.
         depth: candidates of each leg on each shard.
         version: of OpenSearch.
     """
@@ -300,13 +303,24 @@ class Asker:
             return
         if model not in self.scorers:
             raise InputError(f"the record has no scores of {model}, and it is not open")
-        unread = [asked.doc_ids[p] for p in new if asked.doc_ids[p] not in record.texts]
-        read = self.sources.read(unread) if unread else {}
-        for doc_id in unread:
-            # A document that is gone has no text: so does the funnel's own stage read it.
-            record.texts[doc_id] = encoded_text(read.get(doc_id, {}), fields=self.text_fields)
-        texts = [record.texts[asked.doc_ids[place]] for place in new]
+        texts = self.texts(record, number, places=new)
         scores = np.asarray(self.scorers[model].score(asked.query.text, texts), dtype=np.float64)
         if scores.shape != (len(new),) or not np.isfinite(scores).all():
             raise InputError(f"{model} did not give one finite score for each of {len(new)} texts")
         known[new] = scores
+
+    def texts(self, record: Record, number: int, *, places: Sequence[int]) -> list[str]:
+        """Return what a reranker reads of candidates of one query, and keep it.
+
+        Args:
+            record: where texts are kept.
+            number: of the query.
+            places: of the candidates, in the query's ``doc_ids``.
+        """
+        doc_ids = [record.queries[number].doc_ids[place] for place in places]
+        unread = [doc_id for doc_id in doc_ids if doc_id not in record.texts]
+        read = self.sources.read(unread) if unread else {}
+        for doc_id in unread:
+            # A document that is gone has no text: so does the funnel's own stage read it.
+            record.texts[doc_id] = encoded_text(read.get(doc_id, {}), fields=self.text_fields)
+        return [record.texts[doc_id] for doc_id in doc_ids]

@@ -7,9 +7,21 @@ from math import isfinite
 from typing import Any
 
 from opensearch_funnel.core.errors import InvalidPlanError
-from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, Reranking
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, Reranking, SparseLeg
 
+QUERY_TERMS = SparseLeg().query_terms
+"""What a plan has that says nothing else."""
 _DIGITS = 6
+
+
+def column_of(leg: str, *, query_terms: int) -> str:
+    """Return the name that a leg's hits have in a record.
+
+    Example:
+        >>> column_of("bm25", query_terms=64), column_of("sparse", query_terms=16)
+        ('bm25', 'sparse:16')
+    """
+    return f"{leg}:{query_terms}" if leg == "sparse" else leg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +33,7 @@ class Setting:
         weights: of each leg, relative to the others; above 0.
         fusion: normalization and combination.
         depth: candidates of each leg on each shard.
+        query_terms: the heaviest terms of a query that the sparse leg searches.
         rerank: how the fused hits are reranked; ``None`` for not at all.
 
     Raises:
@@ -39,6 +52,7 @@ class Setting:
     weights: tuple[float, ...]
     fusion: Fusion = field(default_factory=Fusion)
     depth: int = 200
+    query_terms: int = QUERY_TERMS
     rerank: Reranking | None = None
 
     def __post_init__(self) -> None:
@@ -56,10 +70,7 @@ class Setting:
                 rerank is None or 1 <= rerank.depth <= self.depth,
                 "rerank.depth must be from 1 to depth",
             ),
-            (
-                rerank is None or len(rerank.models) == 1 or 1 <= rerank.keep <= rerank.depth,
-                "rerank.keep must be from 1 to rerank.depth",
-            ),
+            (self.query_terms >= 1, "query_terms must be at least 1"),
         )
         for holds, message in rules:
             if not holds:
@@ -70,6 +81,11 @@ class Setting:
         """The weights as the engine gets them (``FunnelPlan.weights``): they add up to 1."""
         total = sum(self.weights)
         return tuple(round(weight / total, _DIGITS) for weight in self.weights)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The name of each leg's column in a record."""
+        return tuple(column_of(leg, query_terms=self.query_terms) for leg in self.legs)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -87,6 +103,7 @@ class Setting:
             weights=tuple(float(getattr(plan, leg).weight) for leg in legs),
             fusion=plan.fusion,
             depth=plan.depth,
+            query_terms=plan.sparse.query_terms,
             rerank=rerank if plan.rerank.enabled else None,
         )
 
@@ -108,6 +125,7 @@ class Setting:
         changed: dict[str, Any] = {
             leg: replace(getattr(plan, leg), weight=weights.get(leg, 0.0)) for leg in LEGS
         }
+        changed["sparse"] = replace(changed["sparse"], query_terms=self.query_terms)
         if self.rerank is None:
             depth = min(plan.rerank.depth, self.depth)
             rerank = replace(plan.rerank, enabled=False, depth=depth)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from opensearch_funnel.core.plan import Fusion, Reranking
-from opensearch_funnel.evaluating.replaying.setting import Setting
+from opensearch_funnel.evaluating.replaying.setting import QUERY_TERMS, Setting
 
 RANK_CONSTANTS = (10, 30, 60, 100)
 FUSIONS: tuple[Fusion, ...] = (
@@ -17,17 +18,20 @@ FUSIONS: tuple[Fusion, ...] = (
     Fusion(technique="z_score"),
     *(Fusion(technique="rrf", rank_constant=constant) for constant in RANK_CONSTANTS),
 )
+DEPTHS = (50, 100, 200)
+QUERY_TERMS_TRIED = (8, 16, 32)
 BLENDS = (0.0, 0.25, 0.5, 0.75)
 KEEPS = (6, 12, 25)
 RERANK_DEPTHS = (20, 50, 100)
 
 
-def fusion_grid(
+def fusion_grid(  # noqa: PLR0913 - what is mixed
     legs: Sequence[str],
     *,
     steps: int = 10,
     fusions: Sequence[Fusion] = FUSIONS,
     depths: Sequence[int] = (200,),
+    query_terms: Sequence[int] = (QUERY_TERMS,),
     rerank: Reranking | None = None,
 ) -> list[Setting]:
     """Return every mix of legs whose weights are multiples of ``1 / steps``, legs left out too.
@@ -39,6 +43,7 @@ def fusion_grid(
         steps: how fine weights are: 10 gives 66 mixes of three legs, 1,001 of five.
         fusions: what each mix is fused by.
         depths: how deep each leg is searched.
+        query_terms: how many of a query's terms the sparse leg searches, where there is one.
         rerank: how all of them are reranked.
 
     Example:
@@ -49,18 +54,20 @@ def fusion_grid(
         4
     """
     found: dict[Setting, None] = {}
-    for depth in depths:
-        for parts in _compositions(steps, of=len(legs)):
-            mix = [(leg, float(part)) for leg, part in zip(legs, parts, strict=True) if part]
-            for fusion in fusions if len(mix) > 1 else fusions[:1]:
-                setting = Setting(
-                    legs=tuple(leg for leg, _ in mix),
-                    weights=tuple(weight for _, weight in mix),
-                    fusion=fusion,
-                    depth=depth,
-                    rerank=rerank,
-                )
-                found[setting] = None
+    for depth, terms, parts in product(depths, query_terms, _compositions(steps, of=len(legs))):
+        mix = [(leg, float(part)) for leg, part in zip(legs, parts, strict=True) if part]
+        names = tuple(leg for leg, _ in mix)
+        for fusion in fusions if len(mix) > 1 else fusions[:1]:
+            setting = Setting(
+                legs=names,
+                weights=tuple(weight for _, weight in mix),
+                fusion=fusion,
+                depth=depth,
+                # Nothing searches them without the leg: one number stands for all.
+                query_terms=terms if "sparse" in names else query_terms[0],
+                rerank=rerank,
+            )
+            found[setting] = None
     return list(found)
 
 

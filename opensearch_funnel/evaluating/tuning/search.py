@@ -32,6 +32,8 @@ _FEWEST_IN_A_RUNG = 100
 _SHARE = 3
 _EQUAL = 9
 """Digits that two means are compared by."""
+_ABOUT = 0.1
+"""By how much costs differ that are called about the same."""
 _STEP = 250
 """Queries after which progress is told."""
 
@@ -65,8 +67,11 @@ class Tuning:
         trials: every setting, best first, those on all queries before the others.
         present: the one that is used now.
         best: the one with the best mean on all queries; of equal ones the simplest.
+        chosen: the best of those that cost hardly more than the cheapest one that is not surely
+            worse than ``best``.
         gain: the mean held-out gain over the present one.
         interval: its 95 % interval.
+        limit: what a query may cost; ``None`` for no limit.
         front: of the settings tried on all queries those that no cheaper one reaches, cheapest
             first. Their means are those they were chosen by, and flatter them a little.
     """
@@ -74,25 +79,37 @@ class Tuning:
     trials: tuple[Trial, ...]
     present: Trial
     best: Trial
+    chosen: Trial
     gain: float
     interval: tuple[float, float]
     front: tuple[Trial, ...]
+    limit: float | None = None
+
+    @property
+    def too_dear(self) -> bool:
+        """Whether the present setting costs more than it may: it cannot stay."""
+        return self.limit is not None and self.present.cost > self.limit
 
     @property
     def proposed(self) -> Setting | None:
         """The setting to take; ``None`` where the present one stays."""
-        better = self.interval[0] > 0 and self.best.setting != self.present.setting
-        return self.best.setting if better else None
+        better = self.interval[0] > 0 and self.chosen.setting != self.present.setting
+        return self.chosen.setting if better or self.too_dear else None
 
     @property
     def evidence(self) -> str:
         """Why, in one line."""
         low, high = self.interval
         verdict = "tuned" if self.proposed else "kept"
+        if self.too_dear:
+            verdict = (
+                f"tuned, as the plan took {self.present.cost:.0f} ms of {self.limit:g} allowed"
+            )
         return (
-            f"{verdict}: best of {len(self.trials)} plans {self.best.mean:.4f}, before "
-            f"{self.present.mean:.4f}; held-out gain {self.gain:+.4f} (95 % interval {low:+.4f} "
-            f"to {high:+.4f}) on {self.present.queries} queries in {len(self.present.folds)} folds"
+            f"{verdict}: nDCG@10 {self.chosen.mean:.4f} of {len(self.trials)} plans (best "
+            f"{self.best.mean:.4f}), before {self.present.mean:.4f}; held-out gain "
+            f"{self.gain:+.4f} (95 % interval {low:+.4f} to {high:+.4f}) on "
+            f"{self.present.queries} queries in {len(self.present.folds)} folds"
         )
 
 
@@ -192,7 +209,7 @@ def tune(
         done = size
         if size < len(query_ids):
             alive = [search.halved(values, some, fold=fold) for fold, some in enumerate(alive)]
-    return search.result(values, alive=alive, query_ids=query_ids, folds=options.folds)
+    return search.result(values, alive=alive, query_ids=query_ids, options=options)
 
 
 def _rungs(queries: int) -> list[int]:
@@ -231,12 +248,18 @@ class _Search:
         return np.unique([*better, *self._front(alive, means)])
 
     def result(
-        self, values: Floats, *, alive: Sequence[Places], query_ids: Sequence[str], folds: int
+        self,
+        values: Floats,
+        *,
+        alive: Sequence[Places],
+        query_ids: Sequence[str],
+        options: Options,
     ) -> Tuning:
         """Judge what was chosen, when the last settings were tried on all queries."""
+        folds = options.folds
         gained = np.zeros(len(query_ids))
         for fold, some in enumerate(alive[:folds]):
-            winner = self._ranked(some, self._means(values, some, fold=fold))[0]
+            winner = self._chosen(values, some, fold=fold)
             inside = self.folds == fold
             gained[inside] = values[winner, inside] - values[0, inside]
         last = alive[folds]
@@ -250,9 +273,11 @@ class _Search:
             trials=tuple(tried[number] for number in ordered),
             present=tried[0],
             best=tried[self._ranked(last, means)[0]],
+            chosen=tried[self._chosen(values, last, fold=folds)],
             gain=float(gained.mean()),
             interval=bootstrap_interval(dict(zip(query_ids, gained.tolist(), strict=True))),
             front=tuple(tried[number] for number in self._front(last, means)),
+            limit=options.limit,
         )
 
     def _means(self, values: Floats, alive: Places, *, fold: int) -> Floats:
@@ -268,6 +293,22 @@ class _Search:
             for number, mean in zip(alive.tolist(), means.tolist(), strict=True)
         }
         return sorted(keys, key=keys.__getitem__)
+
+    def _chosen(self, values: Floats, alive: Places, *, fold: int) -> int:
+        """Return the cheapest setting that is not surely worse than the best one.
+
+        The one-standard-error rule (Breiman and others, Classification and Regression Trees,
+        1984), on the differences of each query. What a setting costs was timed and is not exact:
+        of those that cost about as little the best is taken.
+        """
+        ranked = np.array(self._ranked(alive, self._means(values, alive, fold=fold)))
+        rows = np.flatnonzero(~np.isnan(values[0]) & (self.folds != fold))
+        behind = values[ranked[0], rows] - values[np.ix_(ranked, rows)]
+        error = behind.std(axis=1, ddof=1) / np.sqrt(len(rows))
+        costs = self.costs[ranked]
+        as_good = np.round(behind.mean(axis=1) - error, _EQUAL) <= 0
+        cheap = costs <= costs[as_good].min() * (1.0 + _ABOUT)
+        return int(ranked[np.flatnonzero(as_good & cheap)[0]])
 
     def _front(self, alive: Places, means: Floats) -> list[int]:
         """Return the settings that are better than all cheaper ones, cheapest first."""

@@ -170,7 +170,7 @@ def test_a_leg_that_is_none_is_refused(hits: list[LegHit]) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        (replace(SETTING, legs=("sparse",)), "has the legs bm25, dense and not sparse"),
+        (replace(SETTING, legs=("sparse",)), "has bm25, dense and not sparse:64"),
         (replace(SETTING, depth=4), "the record is 3 deep and the plan asks for 4"),
     ],
 )

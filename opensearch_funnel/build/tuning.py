@@ -1,0 +1,217 @@
+"""Tune a plan on judged queries: its legs on some, its reranking on others, without searching."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+from opensearch_funnel.build.evaluation import Bench
+from opensearch_funnel.build.recording import RecordedSet, recorded_set
+from opensearch_funnel.build.timing import timed_legs, timed_pairs
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.held_out import is_held_out
+from opensearch_funnel.core.plan import LEGS, FunnelPlan
+from opensearch_funnel.core.ranking import Query
+from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
+from opensearch_funnel.evaluating.replaying.many import Replays
+from opensearch_funnel.evaluating.replaying.setting import Setting
+from opensearch_funnel.evaluating.tuning.costs import LatencyModel
+from opensearch_funnel.evaluating.tuning.grid import (
+    DEPTHS,
+    QUERY_TERMS_TRIED,
+    fusion_grid,
+    rerank_grid,
+)
+from opensearch_funnel.evaluating.tuning.search import Options, Tuning, shuffled, tune
+
+_REPORTED = "test"
+_ROOM = 0.7
+"""The share of a deadline that a median may take: some queries take longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneRequest:
+    """What to tune on.
+
+    Attributes:
+        train: the split that the legs are tuned on.
+        dev: the one for reranking; where the set has none, the fifth of ``train`` that no
+            training touches, which is then left out of the other.
+        queries: at most so many of ``train``.
+        rerank_queries: at most so many for reranking, which reads many texts a query.
+        folds: of both.
+        limit_ms: what one query may take, by the times of its parts.
+        rerank: whether reranking is tuned.
+        seed: which queries are drawn.
+    """
+
+    train: str = "train"
+    dev: str = "dev"
+    queries: int = 2000
+    rerank_queries: int = 300
+    folds: int = 5
+    limit_ms: float | None = None
+    rerank: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if _REPORTED in (self.train, self.dev):
+            raise InputError(
+                "the split test is for reporting: what is tuned on it looks better there than it "
+                "is; put part of its judgments into qrels/train.tsv and remove them from it"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What tuning found.
+
+    Attributes:
+        before: the plan as it was given.
+        after: the plan with what was chosen; the same where nothing is surely better.
+        legs: the search for weights, fusion, depth and query terms.
+        rerank: the search for reranking; ``None`` where that was not tuned.
+        tried_on: what the queries of ``legs`` and of ``rerank`` are.
+        latency: what its parts took.
+        seconds: of all of it.
+    """
+
+    before: FunnelPlan
+    after: FunnelPlan
+    legs: Tuning
+    rerank: Tuning | None
+    tried_on: tuple[str, str]
+    latency: LatencyModel
+    seconds: float
+
+
+def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest) -> Tuned:
+    """Choose legs, fusion and depth on train queries, and then reranking on others.
+
+    Args:
+        bench: where the index is.
+        folder: the data set, in the BEIR layout.
+        plan: what is used now.
+        request: what to tune on.
+
+    Raises:
+        InputError: there are too few queries, or every plan takes longer than allowed.
+    """
+    begun = perf_counter()
+    for_legs, for_rerank = _parts(folder, request)
+    depths = [*(depth for depth in DEPTHS if depth < plan.depth), plan.depth]
+    terms = tuple(dict.fromkeys((plan.sparse.query_terms, *QUERY_TERMS_TRIED)))
+    options = Options(folds=request.folds, limit=request.limit_ms, progress=bench.progress)
+    with recorded_set(
+        bench, for_legs.dataset, plan, queries=for_legs.queries, query_terms=terms
+    ) as recorded:
+        latency = timed_legs(
+            bench.client, recorded, depths=depths, query_terms=terms, progress=bench.progress
+        )
+        present = replace(Setting.of(plan), rerank=None)
+        grid = fusion_grid(LEGS, depths=depths, query_terms=terms)
+        options = replace(options, cost=latency)
+        legs = _searched(recorded, for_legs, grid, present=present, options=options)
+    after = _with_legs(plan, legs)
+    rerank = None
+    rerankers = [name for name in (plan.rerank.first_model, plan.rerank.model) if name]
+    if request.rerank:
+        with recorded_set(
+            bench, for_rerank.dataset, after, queries=for_rerank.queries, rerankers=rerankers
+        ) as recorded:
+            pairs = timed_pairs(recorded, progress=bench.progress)
+            latency = replace(latency, pair_ms=pairs)
+            present = Setting.of(after)
+            grid = [s for s in rerank_grid(present, after.rerank) if _in_time(s, latency, plan)]
+            options = replace(options, cost=latency)
+            rerank = _searched(recorded, for_rerank, grid, present=present, options=options)
+        after = _with_rerank(after, rerank)
+    return Tuned(
+        before=plan,
+        after=after,
+        legs=legs,
+        rerank=rerank,
+        tried_on=(for_legs.what, for_rerank.what),
+        latency=latency,
+        seconds=perf_counter() - begun,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Queries to tune on, in an order without a pattern, and what they are."""
+
+    dataset: Dataset
+    queries: Sequence[Query]
+    what: str
+
+
+def _parts(folder: Path, request: TuneRequest) -> tuple[_Part, _Part]:
+    """Choose the queries for the legs, and those for reranking: no query is in both."""
+    train = read_dataset(folder, split=request.train)
+    if train.has_split(request.dev):
+        dev = read_dataset(folder, split=request.dev)
+        ids = {query.query_id for query in dev.queries}
+        for_legs = [query for query in train.queries if query.query_id not in ids]
+        for_rerank = list(dev.queries)
+        what = request.dev
+    else:
+        dev = train
+        for_legs = [query for query in train.queries if not is_held_out(query.query_id)]
+        for_rerank = [query for query in train.queries if is_held_out(query.query_id)]
+        what = f"held-out {request.train}"
+    return (
+        _part(train, for_legs, most=request.queries, what=request.train, seed=request.seed),
+        _part(dev, for_rerank, most=request.rerank_queries, what=what, seed=request.seed),
+    )
+
+
+def _part(dataset: Dataset, queries: Sequence[Query], *, most: int, what: str, seed: int) -> _Part:
+    places = shuffled([query.query_id for query in queries], seed=seed)[:most]
+    return _Part(
+        dataset=dataset,
+        queries=[queries[place] for place in places],
+        what=f"{len(places)} of {len(queries)} {what} queries",
+    )
+
+
+def _searched(
+    recorded: RecordedSet,
+    part: _Part,
+    settings: Sequence[Setting],
+    *,
+    present: Setting,
+    options: Options,
+) -> Tuning:
+    replays = Replays(recorded.record, qrels=part.dataset.qrels, ask=recorded.ask)
+    return tune(
+        lambda some, queries: replays.ndcg(some, queries=queries),
+        query_ids=[query.query_id for query in part.queries],
+        settings=settings,
+        present=present,
+        options=options,
+    )
+
+
+def _in_time(setting: Setting, latency: LatencyModel, plan: FunnelPlan) -> bool:
+    """Say whether reranking is mostly done before the plan's deadline for it."""
+    took = latency(setting) - latency(replace(setting, rerank=None))
+    return took <= plan.deadlines.rank_ms * _ROOM
+
+
+def _with_legs(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
+    """Return the plan with the legs that were chosen; what it says of reranking stays."""
+    if found.proposed is None:
+        return plan
+    chosen = found.proposed.applied(plan)
+    rerank = replace(chosen.rerank, enabled=plan.rerank.enabled)
+    return replace(chosen, rerank=rerank, tuned=found.evidence)
+
+
+def _with_rerank(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
+    """Return the plan with reranking on or off as it was decided, and the figures."""
+    chosen = found.proposed or found.present.setting
+    decided = chosen.applied(plan)
+    return replace(decided, rerank=replace(decided.rerank, decided=True, reason=found.evidence))
