@@ -41,6 +41,8 @@ from opensearch_funnel.evaluating.replaying.record_file import load_record, save
 from opensearch_funnel.evaluating.replaying.setting import column_of
 
 _FOLDER = "records"
+_KEPT = 20
+"""Records that are kept: those of an index that is gone would stay for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,7 @@ def recorded_set(  # noqa: PLR0913 - what a record is made of
     finally:
         if _scored(record) != before:
             save_record(record, path)
+            _forget_oldest(path.parent)
 
 
 def _opened(bench: Bench, name: str) -> PairScorer:
@@ -146,6 +149,17 @@ def _scored(record: Record) -> int:
 def _path(home: Path, *, index: str, origin: Origin, names: Sequence[str]) -> Path:
     columns = sha256(",".join(names).encode()).hexdigest()[:4]
     return home / _FOLDER / f"{index}-{origin.fingerprint}-{columns}.npz"
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Remove the records that were written longest ago; another process may do so, too."""
+    written = sorted(folder.glob("*.npz"), key=_written_at, reverse=True)
+    for path in written[_KEPT:]:
+        path.unlink(missing_ok=True)
+
+
+def _written_at(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,8 @@ def _search_lines(found: Tuning, *, title: str, reranks: bool) -> Iterator[str]:
 
     yield ""
     yield f"{title} {found.evidence}"
-    marked = {found.present.setting: "present", found.chosen.setting: "chosen"}
+    chosen = "chosen" if found.proposed else "in reach"
+    marked = {found.chosen.setting: chosen, found.present.setting: "present"}
     trials = sorted(
         {trial.setting: trial for trial in (*found.front, found.chosen, found.present)}.values(),
         key=lambda trial: (trial.cost, trial.mean),

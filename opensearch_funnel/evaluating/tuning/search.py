@@ -32,6 +32,8 @@ _FEWEST_IN_A_RUNG = 100
 _SHARE = 3
 _EQUAL = 9
 """Digits that two means are compared by."""
+AS_GOOD = 0.002
+"""A setting that loses surely less than that is called as good."""
 _ABOUT = 0.1
 """By how much costs differ that are called about the same."""
 _STEP = 250
@@ -91,22 +93,36 @@ class Tuning:
         return self.limit is not None and self.present.cost > self.limit
 
     @property
+    def thrifty(self) -> bool:
+        """Whether the chosen setting is clearly cheaper than the present one, and as good."""
+        cheaper = self.chosen.cost < self.present.cost * (1.0 - _ABOUT)
+        return cheaper and self.interval[0] > -AS_GOOD
+
+    @property
     def proposed(self) -> Setting | None:
         """The setting to take; ``None`` where the present one stays."""
-        better = self.interval[0] > 0 and self.chosen.setting != self.present.setting
-        return self.chosen.setting if better or self.too_dear else None
+        taken = self.interval[0] > 0 or self.thrifty or self.too_dear
+        other = self.chosen.setting != self.present.setting
+        return self.chosen.setting if taken and other else None
+
+    @property
+    def verdict(self) -> str:
+        """What is done, and why, in a few words."""
+        if self.proposed is None:
+            return "kept: nothing is surely better"
+        if self.interval[0] > 0:
+            return "tuned"
+        if self.too_dear:
+            return f"tuned: the plan took {self.present.cost:.0f} ms and may take {self.limit:g}"
+        saved = 1.0 - self.chosen.cost / self.present.cost
+        return f"tuned: as good, and {saved:.0%} faster"
 
     @property
     def evidence(self) -> str:
-        """Why, in one line."""
+        """The verdict with its figures, in one line."""
         low, high = self.interval
-        verdict = "tuned" if self.proposed else "kept"
-        if self.too_dear:
-            verdict = (
-                f"tuned, as the plan took {self.present.cost:.0f} ms of {self.limit:g} allowed"
-            )
         return (
-            f"{verdict}: nDCG@10 {self.chosen.mean:.4f} of {len(self.trials)} plans (best "
+            f"{self.verdict}; nDCG@10 {self.chosen.mean:.4f} of {len(self.trials)} plans (best "
             f"{self.best.mean:.4f}), before {self.present.mean:.4f}; held-out gain "
             f"{self.gain:+.4f} (95 % interval {low:+.4f} to {high:+.4f}) on "
             f"{self.present.queries} queries in {len(self.present.folds)} folds"

@@ -14,7 +14,7 @@ from opensearch_funnel.evaluating.replaying.record import Floats, Origin, Record
 from opensearch_funnel.evaluating.replaying.setting import Setting
 from opensearch_funnel.evaluating.tuning.costs import LatencyModel, pairs_of
 from opensearch_funnel.evaluating.tuning.grid import fusion_grid, rerank_grid
-from opensearch_funnel.evaluating.tuning.search import Options, fold_of, shuffled, tune
+from opensearch_funnel.evaluating.tuning.search import Options, Tuning, fold_of, shuffled, tune
 
 PRESENT = Setting(legs=("bm25", "dense"), weights=(1.0, 1.0))
 
@@ -58,7 +58,7 @@ def test_a_setting_that_is_better_on_every_fold_is_proposed_with_the_evidence() 
     assert len(found.trials) == 61
     inside = [fold_of(query_id, folds=5) == 2 for query_id in ids(900)]
     assert found.best.folds[2] == pytest.approx(values[42, inside].mean())
-    assert found.evidence.startswith("tuned: nDCG@10 0.5")
+    assert found.evidence.startswith("tuned; nDCG@10 0.5")
     assert "held-out gain +0.0500" in found.evidence
     assert known.asked < 0.6 * values.size, "most settings are not tried on all queries"
     assert {trial.queries for trial in found.trials} == {100, 300, 900}
@@ -75,7 +75,7 @@ def test_what_is_best_by_chance_is_not_proposed() -> None:
     assert found.best.mean > found.present.mean + 0.02
     assert found.proposed is None
     assert found.interval[0] < 0 < found.interval[1]
-    assert found.evidence.startswith("kept: nDCG@10 0.5")
+    assert found.evidence.startswith("kept: nothing is surely better; nDCG@10 0.5")
 
 
 def test_no_query_takes_part_in_the_choice_that_it_judges() -> None:
@@ -261,3 +261,68 @@ def test_a_leg_that_knows_more_gets_more_weight() -> None:
     assert found.gain > 0.1
     assert dict(zip(proposed.legs, proposed.shares, strict=True))["bm25"] >= 0.8
     assert found.present.mean == pytest.approx(float(replays.ndcg([PRESENT]).mean()))
+
+
+def tuned_on(values: Floats, some: list[Setting], options: Options) -> Tuning:
+    known = Known(some, values)
+    return tune(known, query_ids=ids(200), settings=some, present=PRESENT, options=options)
+
+
+def test_what_is_as_good_and_clearly_cheaper_is_taken_and_says_so() -> None:
+    some = [replace(PRESENT, depth=50), replace(PRESENT, depth=190)]
+    values = np.full((3, 200), 0.6)
+    cost = {200: 20.0, 190: 19.0, 50: 8.0}
+    found = tuned_on(values, some, Options(cost=lambda setting: cost[setting.depth]))
+    assert found.proposed == some[0]
+    assert found.verdict == "tuned: as good, and 60% faster"
+    values[1] -= 0.01
+    found = tuned_on(values, some, Options(cost=lambda setting: cost[setting.depth]))
+    assert found.proposed is None, "5 % less is no reason to change a plan"
+    assert found.verdict.startswith("kept")
+
+
+def test_of_plans_that_are_not_surely_worse_the_cheapest_is_chosen() -> None:
+    some = [replace(PRESENT, depth=100), replace(PRESENT, depth=50)]
+    rng = np.random.default_rng(2)
+    values = np.vstack([np.full(200, 0.3), np.full(200, 0.6), 0.599 + rng.normal(0, 0.1, 200)])
+    found = tuned_on(values, some, Options(cost=lambda setting: float(setting.depth)))
+    assert found.best.setting == some[0]
+    assert found.proposed == found.chosen.setting == some[1]
+    values[2] = 0.58
+    found = tuned_on(values, some, Options(cost=lambda setting: float(setting.depth)))
+    assert found.proposed == some[0], "surely worse, and not taken for being cheap"
+
+
+def test_a_plan_that_takes_too_long_is_replaced_by_the_best_that_does_not() -> None:
+    some = [replace(PRESENT, depth=100), replace(PRESENT, depth=50)]
+    values = np.vstack([np.full(200, 0.7), np.full(200, 0.6), np.full(200, 0.5)])
+    options = Options(cost=lambda setting: float(setting.depth), limit=100.0)
+    found = tuned_on(values, some, options)
+    assert found.proposed == some[0]
+    assert found.gain == pytest.approx(-0.1), "and what that costs is said"
+    assert found.verdict == "tuned: the plan took 200 ms and may take 100"
+
+
+def test_what_legs_share_is_told_from_what_each_takes() -> None:
+    parts = {("bm25", 200): 5.0, ("dense", 200): 9.0, ("dense", 50): 6.0}
+    cost = LatencyModel.timed(alone_ms=parts, together_ms=11.0, together=PRESENT, pair_ms={})
+    assert cost.base_ms == 3.0
+    assert cost(PRESENT) == 11.0
+    assert cost(Setting(legs=("dense",), weights=(1.0,), depth=50)) == 6.0
+    # Times that contradict one another give no leg a time below 0.
+    odd = LatencyModel.timed(alone_ms=parts, together_ms=1.0, together=PRESENT, pair_ms={})
+    assert min(odd.leg_ms.values()) >= 0
+
+
+def test_plans_are_tried_with_fewer_query_terms_only_where_a_leg_has_them() -> None:
+    grid = fusion_grid(("bm25", "sparse"), steps=2, query_terms=(64, 8), fusions=[Fusion()])
+    assert [(setting.legs, setting.query_terms) for setting in grid] == [
+        (("sparse",), 64),
+        (("bm25", "sparse"), 64),
+        (("bm25",), 64),
+        (("sparse",), 8),
+        (("bm25", "sparse"), 8),
+    ]
+    pruned = grid[-1].applied(FunnelPlan(alias="films"))
+    assert (pruned.sparse.query_terms, pruned.dense.weight) == (8, 0.0)
+    assert Setting.of(pruned).columns == ("bm25", "sparse:8")
