@@ -67,6 +67,7 @@ def attribute_plan(
                 recorded.record,
                 Setting.of(bound),
                 qrels=dataset.qrels,
+                own={query.query_id: Setting.of(bound.for_query(query.text)) for query in queries},
                 ask=recorded.ask,
                 advance=advance,
             )

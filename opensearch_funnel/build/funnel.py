@@ -99,7 +99,13 @@ def funnel_of(
         >>> [c.score for c in funnel(Ranking(Query(text="fox"))).candidates]
         [1.0]
     """
-    fuse = Fuse(plan.active_legs, weights=plan.weights, fusion=plan.fusion, version=version)
+    fuse = Fuse(
+        plan.active_legs,
+        weights=plan.weights,
+        fusion=plan.fusion,
+        version=version,
+        placed=plan.placed,
+    )
     stages: tuple[Stage, ...] = (Retrieve(legs), fuse)
     if plan.rerank.enabled:
         stages = (*stages, _reranking(plan, models=models, sources=sources))

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from opensearch_funnel.build.evaluation import Bench
 from opensearch_funnel.build.recording import RecordedSet, recorded_set
 from opensearch_funnel.build.timing import timed_legs, timed_pairs
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.held_out import is_held_out
-from opensearch_funnel.core.plan import LEGS, FunnelPlan
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, PerQuery
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
 from opensearch_funnel.evaluating.replaying.many import Replays
@@ -24,6 +26,7 @@ from opensearch_funnel.evaluating.tuning.grid import (
     fusion_grid,
     rerank_grid,
 )
+from opensearch_funnel.evaluating.tuning.per_query import KindTuning, tune_kinds
 from opensearch_funnel.evaluating.tuning.search import Options, Tuning, shuffled, tune
 
 _REPORTED = "test"
@@ -72,6 +75,7 @@ class Tuned:
         before: the plan as it was given.
         after: the plan with what was chosen; the same where nothing is surely better.
         legs: the search for weights, fusion, depth and query terms.
+        kinds: the search for queries that gain from weights of their own.
         rerank: the search for reranking; ``None`` where that was not tuned.
         tried_on: what the queries of ``legs`` and of ``rerank`` are.
         latency: what its parts took.
@@ -81,6 +85,7 @@ class Tuned:
     before: FunnelPlan
     after: FunnelPlan
     legs: Tuning
+    kinds: KindTuning
     rerank: Tuning | None
     tried_on: tuple[str, str]
     latency: LatencyModel
@@ -114,7 +119,9 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         grid = fusion_grid(LEGS, depths=depths, query_terms=terms)
         options = replace(options, cost=latency)
         legs = _searched(recorded, for_legs, grid, present=present, options=options)
-    after = _with_legs(plan, legs)
+        after = _with_legs(plan, legs)
+        kinds = _kinds(recorded, for_legs, Setting.of(after), folds=request.folds)
+        after = replace(after, per_query=kinds.proposed or PerQuery())
     rerank = None
     rerankers = [name for name in (plan.rerank.first_model, plan.rerank.model) if name]
     if request.rerank:
@@ -123,6 +130,7 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         ) as recorded:
             pairs = timed_pairs(recorded, progress=bench.progress)
             latency = replace(latency, pair_ms=pairs)
+            # Weights of one kind of queries are left out: they move few hits into what is reranked.
             present = Setting.of(after)
             grid = [s for s in rerank_grid(present, after.rerank) if _in_time(s, latency, plan)]
             options = replace(options, cost=latency)
@@ -132,6 +140,7 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         before=plan,
         after=after,
         legs=legs,
+        kinds=kinds,
         rerank=rerank,
         tried_on=(for_legs.what, for_rerank.what),
         latency=latency,
@@ -192,6 +201,25 @@ def _searched(
         settings=settings,
         present=present,
         options=options,
+    )
+
+
+def _kinds(recorded: RecordedSet, part: _Part, present: Setting, *, folds: int) -> KindTuning:
+    """Search for queries that gain from weights of their own, fused in the same way."""
+    present = replace(present, rerank=None)
+    others = [
+        replace(present, weights=setting.weights)
+        for setting in fusion_grid(present.legs, fusions=[present.fusion])
+        if setting.legs == present.legs
+    ]
+    replays = Replays(recorded.record, qrels=part.dataset.qrels)
+    own, *values = replays.ndcg([present, *others])
+    return tune_kinds(
+        np.array(values) - own,
+        settings=others,
+        texts=[query.text for query in part.queries],
+        query_ids=[query.query_id for query in part.queries],
+        folds=folds,
     )
 
 

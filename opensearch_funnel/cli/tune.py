@@ -144,6 +144,12 @@ def _json(
         "written": bool(changed) and not dry_run,
         "changes": {key: {"before": old, "after": new} for key, old, new in changed},
         "legs": {"tried_on": legs_on, **tuning_json(found.legs)},
+        "per_query": {
+            "evidence": found.kinds.evidence,
+            "tuned": found.kinds.proposed is not None,
+            "gain": round(found.kinds.gain, 6),
+            "interval": [round(end, 6) for end in found.kinds.interval],
+        },
         "rerank": found.rerank and {"tried_on": rerank_on, **tuning_json(found.rerank)},
         "seconds": round(found.seconds, 1),
     }
@@ -156,6 +162,8 @@ def _lines(
     reranked = f", reranking on {rerank_on}" if found.rerank else ""
     yield f"{name}: legs on {legs_on}{reranked}; {found.seconds / _MINUTE:.1f} minutes"
     yield from _search_lines(found.legs, title="legs", reranks=False)
+    yield ""
+    yield f"weights {found.kinds.evidence}"
     if found.rerank:
         yield from _search_lines(found.rerank, title="reranking", reranks=True)
     yield ""

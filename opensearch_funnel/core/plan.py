@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
+from math import isclose
 from typing import Any, Literal, get_args
 
 from opensearch_funnel.core.errors import InvalidPlanError
+from opensearch_funnel.core.query_kinds import Feature, feature_of
 from opensearch_funnel.core.sampling import in_sample
 
 LegName = Literal["bm25", "sparse", "dense"]
@@ -70,6 +72,36 @@ class Fusion:
     combination: Combination = "arithmetic_mean"
     rank_constant: int = 60
     """Only read by ``rrf``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerQuery:
+    """Other weights of the legs for queries of one kind, told by their text alone."""
+
+    feature: Feature = "none"
+    """What is looked at (``core.query_kinds``); ``none`` for the same weights for all queries."""
+    at_least: float = 0.0
+    """Queries with less of it are fused as all others."""
+    below: float = 0.0
+    """So are those with as much or more; 0 for no such end."""
+    bm25: float = 0.0
+    sparse: float = 0.0
+    dense: float = 0.0
+    reason: str = ""
+    """What they were chosen on, and what that gained; written by ``funnel tune``."""
+
+    def fits(self, text: str) -> bool:
+        """Say whether a query is of the kind.
+
+        Example:
+            >>> numbers = PerQuery(feature="digits", at_least=1, bm25=1.0)
+            >>> numbers.fits("wh-1000xm4"), numbers.fits("headphones")
+            (True, False)
+        """
+        if self.feature == "none":
+            return False
+        found = feature_of(text, feature=self.feature)
+        return found >= self.at_least and (self.below == 0 or found < self.below)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +176,7 @@ class FunnelPlan:
     sparse: SparseLeg = field(default_factory=SparseLeg)
     dense: DenseLeg = field(default_factory=DenseLeg)
     fusion: Fusion = field(default_factory=Fusion)
+    per_query: PerQuery = field(default_factory=PerQuery)
     rerank: Reranking = field(default_factory=Reranking)
     deadlines: Deadlines = field(default_factory=Deadlines)
     trace: Trace = "mark"
@@ -189,6 +222,12 @@ class FunnelPlan:
             (min(weights) >= 0, "a leg's weight must not be negative"),
             (max(weights) > 0, "at least one leg needs a weight above 0"),
             (
+                self.per_query.feature == "none"
+                or min(getattr(self.per_query, leg) for leg in self.active_legs) > 0,
+                f"[per_query] needs a weight above 0 for each of {', '.join(self.active_legs)}",
+            ),
+            (self.per_query.below >= 0, "per_query.below must not be negative"),
+            (
                 min(asdict(self.deadlines).values()) >= 1,
                 "deadlines must be at least 1 ms",
             ),
@@ -213,10 +252,66 @@ class FunnelPlan:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """The share of each active leg; they add up to 1, as the engine wants."""
+        """The share of each place of the hybrid query; they add up to 1, as the engine wants.
+
+        Each active leg has a place. The engine's weights are fixed, whatever is searched; so
+        where queries of some kind have others, legs have a second place with that weight, and a
+        query leaves one of the two empty (``placed``). What counts is how weights compare, so
+        the first leg has the same weight for all, and more than five places are never needed.
+        """
+        own, spare = self._own_places(), self._spare_places()
+        total = sum(weight for _, weight in (*own, *spare))
+        # A second place may be far from the first, and small weights have to stay exact.
+        digits = 9 if spare else 6
+        return tuple(round(weight / total, digits) for _, weight in (*own, *spare))
+
+    def placed(self, text: str) -> tuple[str, ...]:
+        """Return what is searched in each place of the hybrid query for a text.
+
+        Returns:
+            The names of legs; a place that stays empty has a name that no leg has.
+
+        Example:
+            >>> plan = FunnelPlan.from_dict({"alias": "shop", "per_query": {"feature": "digits",
+            ...     "at_least": 1, "bm25": 4.0, "sparse": 2.0, "dense": 1.0}})
+            >>> plan.weights
+            (0.363636364, 0.181818182, 0.363636364, 0.090909091)
+            >>> plan.placed("headphones")
+            ('bm25', 'sparse', 'dense', 'empty 1')
+            >>> plan.placed("wh-1000xm4")
+            ('bm25', 'sparse', 'empty 1', 'dense')
+        """
+        own, spare = self._own_places(), self._spare_places()
+        moved = {leg for leg, _ in spare} if self.per_query.fits(text) else set()
+        names = [
+            *("" if leg in moved else leg for leg, _ in own),
+            *(leg if leg in moved else "" for leg, _ in spare),
+        ]
+        empty = (f"empty {number}" for number in range(1, len(names)))
+        return tuple(name or next(empty) for name in names)
+
+    def _own_places(self) -> list[tuple[LegName, float]]:
         weights = self._leg_weights()
-        total = sum(weights[leg] for leg in self.active_legs)
-        return tuple(round(weights[leg] / total, 6) for leg in self.active_legs)
+        return [(leg, weights[leg]) for leg in self.active_legs]
+
+    def _spare_places(self) -> list[tuple[LegName, float]]:
+        """Return the legs whose weight some queries change, on the scale of the others."""
+        if self.per_query.feature == "none":
+            return []
+        own = self._own_places()
+        first, weight = own[0]
+        scale = weight / getattr(self.per_query, first)
+        scaled = {leg: getattr(self.per_query, leg) * scale for leg, _ in own}
+        return [(leg, scaled[leg]) for leg, before in own if not isclose(scaled[leg], before)]
+
+    def for_query(self, text: str) -> FunnelPlan:
+        """Return the plan with the weights that a text is fused with, the same for all queries."""
+        fits = self.per_query.fits(text)
+        chosen = {leg: getattr(self.per_query, leg) for leg in self.active_legs} if fits else {}
+        weighed: dict[str, Any] = {
+            leg: replace(getattr(self, leg), weight=weight) for leg, weight in chosen.items()
+        }
+        return replace(self, per_query=PerQuery(), **weighed)
 
     def with_legs(self, *legs: LegName) -> FunnelPlan:
         """Return the plan with only these of its legs.
@@ -226,7 +321,7 @@ class FunnelPlan:
             (0.5, 0.5)
         """
         without = {leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs}
-        return replace(self, **without)
+        return replace(self, per_query=PerQuery(), **without)
 
     def with_every_leg(self) -> FunnelPlan:
         """Return the plan with a weight of 1 for each leg that it leaves out.
@@ -237,7 +332,7 @@ class FunnelPlan:
         """
         left_out = [leg for leg in LEGS if leg not in self.active_legs]
         added: dict[str, Any] = {leg: replace(getattr(self, leg), weight=1.0) for leg in left_out}
-        return replace(self, **added)
+        return replace(self, per_query=PerQuery(), **added) if added else self
 
     def samples(self, text: str) -> bool:
         """Say whether a search for a text is one of those that the plan upgrades.
@@ -319,6 +414,7 @@ _PARTS: dict[str, type[Any]] = {
     "sparse": SparseLeg,
     "dense": DenseLeg,
     "fusion": Fusion,
+    "per_query": PerQuery,
     "rerank": Reranking,
     "deadlines": Deadlines,
 }
@@ -335,6 +431,7 @@ _CHOICES: dict[str, Any] = {
     "Combination": Combination,
     "Trace": Trace,
     "Matching": Matching,
+    "Feature": Feature,
 }
 
 

@@ -96,7 +96,8 @@ class EngineLegs:
             EngineError: a leg failed on a shard.
         """
         plain = self.lexical(query)
-        legs = leg_queries(self.plan, text=query.text, bm25=plain, models=self.models)
+        placed = leg_queries(self.plan, text=query.text, bm25=plain, models=self.models)
+        legs = {leg: placed[leg] for leg in self.plan.active_legs}
         holds = plain if self.plan.matching == "same_set" else None
         asked = [(leg, place) for leg in legs for place in range(len(self.shards))]
         lines: list[Body] = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opensearch_funnel.core.plan import LegName
+from opensearch_funnel.core.plan import LEGS
 from opensearch_funnel.engine.queries import ENCODED, Body, named
 
 _HIGHEST, _REST = 900.0, 0.0001
@@ -45,7 +45,7 @@ def reranked_window(hits: int, *, size: int, depth: int) -> int:
 def later_page(
     fused_ids: Sequence[str],
     *,
-    legs: Mapping[LegName, Body],
+    legs: Mapping[str, Body],
     holds: Mapping[str, Any] | None,
     same_set: bool,
 ) -> Body:
@@ -68,7 +68,7 @@ def later_page(
     for leg, query in legs.items():
         if leg == "bm25":
             matching.append(named(query, name=leg))
-        elif not same_set:
+        elif leg in LEGS and not same_set:
             # Such a leg says what matches; its scores are on a scale of their own.
             matching.append({"bool": {"filter": [query, ENCODED], "_name": leg}})
     found: Body = {"should": matching, "minimum_should_match": 1, "boost": _REST}

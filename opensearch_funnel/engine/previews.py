@@ -9,10 +9,16 @@ from difflib import unified_diff
 from typing import Any, Literal
 
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import TextSearch, search_or_reason
 from opensearch_funnel.engine.client_bodies import as_handed_on
-from opensearch_funnel.engine.queries import Body, dense_query, leg_queries, neural_query
+from opensearch_funnel.engine.queries import (
+    MATCH_NONE,
+    Body,
+    dense_query,
+    leg_queries,
+    neural_query,
+)
 from opensearch_funnel.engine.rewriting import upgraded_body
 
 Outcome = Literal["widened", "same set", "untouched"]
@@ -104,19 +110,19 @@ def _untouched(before: Body, reason: str) -> Preview:
     return Preview(outcome="untouched", reason=reason, before=before, after=before)
 
 
-def _blank_legs(plan: FunnelPlan, search: TextSearch, *, dimension: int) -> dict[LegName, Body]:
+def _blank_legs(plan: FunnelPlan, search: TextSearch, *, dimension: int) -> dict[str, Body]:
     """Return the legs as ``leg_queries`` does, with placeholders for what an encoder would give."""
     tokens = f"<at most {plan.sparse.query_terms} tokens and their weights>"
     nearest = dense_query(plan.dense_field, [], k=plan.depth)
     nearest["knn"][plan.dense_field]["vector"] = f"<vector of {dimension} numbers>"
     if plan.dense.native_neural and search.start == 0 and "${" not in search.text:
         nearest = neural_query(plan.dense_field, search.text, k=plan.depth)
-    every: dict[LegName, Body] = {
+    every: dict[str, Body] = {
         "bm25": dict(search.query),
         "sparse": {"neural_sparse": {plan.sparse_field: {"query_tokens": tokens}}},
         "dense": nearest,
     }
-    return {leg: every[leg] for leg in plan.active_legs}
+    return {leg: every.get(leg, dict(MATCH_NONE)) for leg in plan.placed(search.text)}
 
 
 def body_diff(found: Preview) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import LEGS, FunnelPlan
 
 Body = dict[str, Any]
 
@@ -90,8 +90,8 @@ def leg_queries(
     bm25: Mapping[str, Any],
     models: PlanModels,
     in_pipeline: bool = False,
-) -> dict[LegName, Body]:
-    """Return the query of each active leg of a plan, in the plan's order.
+) -> dict[str, Body]:
+    """Return the query of each leg in its place of the hybrid query (``FunnelPlan.placed``).
 
     Args:
         plan: says which legs there are, and their fields.
@@ -104,9 +104,11 @@ def leg_queries(
     Raises:
         StageUnavailableError: a leg has no model, or its model gave no numbers.
     """
-    legs: dict[LegName, Body] = {}
-    for leg in plan.active_legs:
-        if leg == "bm25":
+    legs: dict[str, Body] = {}
+    for leg in plan.placed(text):
+        if leg not in LEGS:
+            legs[leg] = dict(MATCH_NONE)
+        elif leg == "bm25":
             legs[leg] = dict(bm25)
         elif leg == "sparse" and models.sparse is not None:
             weights = models.sparse.encode_query(text)
@@ -129,16 +131,14 @@ def _asked_by_engine(plan: FunnelPlan, text: str) -> bool:
     return plan.dense.native_neural and "${" not in text
 
 
-def hybrid(
-    legs: Mapping[LegName, Body], *, depth: int, holds: Mapping[str, Any] | None = None
-) -> Body:
+def hybrid(legs: Mapping[str, Body], *, depth: int, holds: Mapping[str, Any] | None = None) -> Body:
     """Return one hybrid query over named legs.
 
     ``pagination_depth`` is always set: without it a leg is as deep as the page is long, and
     the fused scores depend on ``size``.
 
     Args:
-        legs: the query of each leg.
+        legs: the query of each leg, in its place.
         depth: hits of each leg, on each shard.
         holds: what every hit has to match, whatever leg finds it.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import MARK, TextSearch
 from opensearch_funnel.engine.paging import later_page, reranked_window
 from opensearch_funnel.engine.queries import Body, hybrid
@@ -29,7 +29,7 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
     search: TextSearch,
     *,
     plan: FunnelPlan,
-    legs: Mapping[LegName, Body],
+    legs: Mapping[str, Body],
     fused_ids: Sequence[str] | None = None,
     request_id: str = "",
 ) -> Body:

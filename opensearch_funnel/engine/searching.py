@@ -7,7 +7,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.queries import Body, hybrid
 from opensearch_funnel.engine.search_pipelines import fusion_pipeline
 
@@ -44,7 +44,7 @@ def search_fused(
     client: OpenSearch,
     plan: FunnelPlan,
     *,
-    legs: Mapping[LegName, Body],
+    legs: Mapping[str, Body],
     size: int,
     source: Any = False,
 ) -> Response:
@@ -73,7 +73,7 @@ def fused_ids(  # noqa: PLR0913 - the parts of one search
     client: OpenSearch,
     plan: FunnelPlan,
     *,
-    legs: Mapping[LegName, Body],
+    legs: Mapping[str, Body],
     holds: Mapping[str, Any] | None,
     post_filter: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,

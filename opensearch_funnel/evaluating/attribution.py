@@ -33,7 +33,12 @@ from opensearch_funnel.core.progress import Advance
 from opensearch_funnel.core.ranking import Ranking
 from opensearch_funnel.evaluating.measures import bootstrap_interval, mean
 from opensearch_funnel.evaluating.replaying.many import Replays
-from opensearch_funnel.evaluating.replaying.record import Asker, Record
+from opensearch_funnel.evaluating.replaying.record import (
+    Asker,
+    Floats,
+    Record,
+    RecordedQuery,
+)
 from opensearch_funnel.evaluating.replaying.replay import FUSED, RETRIEVED, replayed
 from opensearch_funnel.evaluating.replaying.setting import Setting
 from opensearch_funnel.evaluating.switch import CUTOFF, ndcg
@@ -171,6 +176,7 @@ def attribute(  # noqa: PLR0913 - what is looked at
     setting: Setting,
     *,
     qrels: Mapping[str, Grades],
+    own: Mapping[str, Setting] | None = None,
     answers: Mapping[str, Sequence[str]] | None = None,
     ask: Asker | None = None,
     advance: Advance = lambda _: None,
@@ -182,6 +188,7 @@ def attribute(  # noqa: PLR0913 - what is looked at
         setting: how that is fused and reranked.
         qrels: the grade of each judged document, by query id; what is not judged, or below 0,
             gains nothing.
+        own: by query id, what queries have that are fused otherwise, by the same legs.
         answers: what came out of later stages, by query id; without an entry nothing followed.
         ask: scores what the record has no score of; without it that is an error.
         advance: hears of each query.
@@ -192,7 +199,7 @@ def attribute(  # noqa: PLR0913 - what is looked at
     """
     losses: dict[str, Loss] = {}
     skipped: list[str] = []
-    judged = []
+    judged: dict[Setting, list[RecordedQuery]] = {}
     for number, recorded in enumerate(record.queries):
         query_id = recorded.query.query_id
         advance(1)
@@ -200,11 +207,13 @@ def attribute(  # noqa: PLR0913 - what is looked at
         if max(grades.values(), default=0.0) <= 0:
             skipped.append(query_id)
             continue
-        after = replayed(record, number, setting, ask=ask)
+        its = (own or {}).get(query_id, setting)
+        after = replayed(record, number, its, ask=ask)
         final = (answers or {}).get(query_id)
-        losses[query_id] = loss_of(after, setting, grades=grades, final=final)
-        judged.append(recorded)
-    worths = _worths(replace(record, queries=tuple(judged)), setting, qrels=qrels) if judged else {}
+        losses[query_id] = loss_of(after, its, grades=grades, final=final)
+        judged.setdefault(its, []).append(recorded)
+    parts = [(replace(record, queries=tuple(queries)), its) for its, queries in judged.items()]
+    worths = _worths(parts, legs=setting.legs, qrels=qrels) if judged else {}
     return Attribution(cutoff=CUTOFF, losses=losses, skipped=tuple(skipped), legs=worths)
 
 
@@ -263,17 +272,28 @@ def _best(doc_ids: Sequence[str], *, grades: Grades, window: int | None = None) 
 
 
 def _worths(
-    record: Record, setting: Setting, *, qrels: Mapping[str, Grades]
+    parts: Sequence[tuple[Record, Setting]],
+    *,
+    legs: tuple[str, ...],
+    qrels: Mapping[str, Grades],
 ) -> dict[str, LegWorth]:
-    """Compare each leg with the others and with all of them; every query has an answer."""
-    legs = setting.legs
-    whole = replace(setting, rerank=None)
+    """Compare each leg with the others and with all of them; every query has an answer.
+
+    Args:
+        parts: records, each with what its queries are fused by.
+        legs: of all of them.
+        qrels: the grades.
+    """
     rests = {leg: tuple(other for other in legs if other != leg) for leg in legs}
     subsets = list(dict.fromkeys([legs, *((leg,) for leg in legs), *filter(None, rests.values())]))
-    settings = [whole.with_legs(*subset) for subset in subsets]
-    reached = Replays(record, qrels=qrels, cutoff=CUTOFF).ndcg(settings).mean(axis=1).tolist()
-    ndcgs = {(): 0.0, **dict(zip(subsets, reached, strict=True))}
-    bounds = {(): 0.0, **_bounds(record, setting, subsets=subsets, qrels=qrels)}
+    reached, best = [], []
+    for record, setting in parts:
+        whole = replace(setting, rerank=None)
+        settings = [whole.with_legs(*subset) for subset in subsets]
+        reached.append(Replays(record, qrels=qrels, cutoff=CUTOFF).ndcg(settings))
+        best.append(_bounds(record, setting, subsets=subsets, qrels=qrels))
+    ndcgs = {(): 0.0, **_means(subsets, reached)}
+    bounds = {(): 0.0, **_means(subsets, best)}
     return {
         leg: LegWorth(
             alone=ndcgs[(leg,)],
@@ -286,22 +306,30 @@ def _worths(
     }
 
 
+def _means(
+    subsets: Sequence[tuple[str, ...]], values: Sequence[Floats]
+) -> dict[tuple[str, ...], float]:
+    """Return the mean over all queries of each row of several ``(subsets, queries)``."""
+    means = np.concatenate(values, axis=1).mean(axis=1).tolist()
+    return dict(zip(subsets, means, strict=True))
+
+
 def _bounds(
     record: Record,
     setting: Setting,
     *,
     subsets: Sequence[tuple[str, ...]],
     qrels: Mapping[str, Grades],
-) -> dict[tuple[str, ...], float]:
-    """Return the mean nDCG of the best order of what some legs retrieved together."""
+) -> Floats:
+    """Return the nDCG of the best order of what some legs retrieved together, by query."""
     columns = dict(zip(setting.legs, record.columns(setting), strict=True))
-    best: dict[tuple[str, ...], list[float]] = {subset: [] for subset in subsets}
-    for recorded in record.queries:
+    best = np.zeros((len(subsets), len(record.queries)))
+    for number, recorded in enumerate(record.queries):
         found = {
             leg: {hit.doc_id for hit in recorded.hits(leg=column, depth=setting.depth)}
             for leg, column in columns.items()
         }
-        for subset, values in best.items():
+        for row, subset in enumerate(subsets):
             together = set().union(*(found[leg] for leg in subset))
-            values.append(_best(sorted(together), grades=qrels[recorded.query.query_id]))
-    return {subset: float(np.mean(values)) for subset, values in best.items()}
+            best[row, number] = _best(sorted(together), grades=qrels[recorded.query.query_id])
+    return best

@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.funnel import Funnel
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, LegName
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, LegName, PerQuery
 from opensearch_funnel.core.ranking import Query, Ranking
 from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.queries import leg_queries, multi_match
@@ -66,6 +66,7 @@ def rrf_reference(plan: FunnelPlan) -> FunnelPlan:
         )
     equal = {leg: replace(getattr(plan, leg), weight=float(leg in legs)) for leg in LEGS}
     rerank = replace(plan.rerank, enabled=False)
+    plan = replace(plan, per_query=PerQuery())
     return replace(plan, fusion=Fusion(technique="rrf", rank_constant=60), rerank=rerank, **equal)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.plan import LegName
 from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
 from opensearch_funnel.engine.queries import Body, leg_queries
 from opensearch_funnel.engine.rewriting import upgraded_body
@@ -21,7 +20,7 @@ _BEFORE = re.compile(r'\s*\{\s*"source"\s*:\s*')
 _AFTER = re.compile(r"\s*\}\s*")
 _DECODER = json.JSONDecoder()
 
-FetchFused = Callable[[TextSearch, Mapping[LegName, Body], Mapping[str, Any] | None], Sequence[str]]
+FetchFused = Callable[[TextSearch, Mapping[str, Body], Mapping[str, Any] | None], Sequence[str]]
 """Return the ids of the fused list of a search: from its legs and the client's post_filter."""
 
 

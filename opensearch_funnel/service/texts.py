@@ -10,7 +10,7 @@ from cachetools import LRUCache
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import StageUnavailableError
-from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.text import HASH_LENGTH, encoded_text, text_hash
 from opensearch_funnel.engine.allow_list import TextSearch
 from opensearch_funnel.engine.queries import Body
@@ -82,7 +82,7 @@ class IndexTexts:
         self,
         plan: FunnelPlan,
         search: TextSearch,
-        legs: Mapping[LegName, Body],
+        legs: Mapping[str, Body],
         post_filter: Mapping[str, Any] | None,
     ) -> list[str]:
         """Return the ids of a search's fused list, best first.

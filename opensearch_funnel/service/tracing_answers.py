@@ -145,13 +145,13 @@ def _traced(
         # Behind the whole fused list; or the index has changed since.
         return HitTrace(decided_by="plain")
     legs: dict[LegName, LegTrace] = {}
-    for leg, weight in zip(plan.active_legs, plan.weights, strict=True):
+    for leg in plan.active_legs:
         part = ours.contributions.get(leg)
         legs[leg] = LegTrace(
             rank=part.rank if part else None,
             score=part.score if part else None,
             normalized=part.normalized if part else None,
-            weight=weight,
+            weight=runs.weights[leg],
             contribution=part.amount if part else 0.0,
             terms=_leg_terms(leg, hit.key, runs, plan=plan, lexical=terms) if part else (),
         )

@@ -50,12 +50,14 @@ class LegRuns:
     Attributes:
         queries: the query of each leg.
         candidates: how many documents each leg found, over all shards.
+        weights: each leg's share of the fused score of this search.
         engine: the engine's fused order, best first.
         ours: the same search fused here, with the contribution of each leg.
     """
 
-    queries: Mapping[LegName, Body]
+    queries: Mapping[str, Body]
     candidates: Mapping[LegName, int]
+    weights: Mapping[str, float]
     engine: Mapping[Key, EngineHit]
     ours: Mapping[Key, FusedHit]
 
@@ -88,11 +90,13 @@ def run_legs(
         shards=[replace(one, filter=_both(one.filter, search.filter)) for one in shards],
         lexical=lambda _: dict(search.query),
     ).find(Query(text=search.text))
-    order = fused(alone, weights=plan.weights, fusion=plan.fusion, version=engine_version(client))
+    placed = {leg: alone.get(leg, ()) for leg in plan.placed(search.text)}
+    order = fused(placed, weights=plan.weights, fusion=plan.fusion, version=engine_version(client))
     indices = {shard.index for shard in shards}
     return LegRuns(
         queries=legs,
-        candidates={leg: len(alone[leg]) for leg in legs},
+        candidates={leg: len(alone[leg]) for leg in plan.active_legs},
+        weights=dict(zip(placed, plan.weights, strict=True)),
         engine={
             _key(hit): EngineHit(
                 rank=rank, score=float(hit["_score"]), source=hit.get("_source") or {}
@@ -108,7 +112,7 @@ def _fused_by_engine(
     plan: FunnelPlan,
     search: TextSearch,
     *,
-    legs: Mapping[LegName, Body],
+    legs: Mapping[str, Body],
     size: int,
 ) -> dict[str, Any]:
     body = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from opensearch_funnel.core.fusion import LegHit, Version, fused
@@ -20,9 +20,11 @@ class Fuse:
 
     Attributes:
         legs: their names.
-        weights: the share of each leg.
+        weights: the share of each leg, or of what ``placed`` puts in its place.
         fusion: the normalization and the combination technique.
         version: of OpenSearch, which decides how ranks are counted over shards.
+        placed: the legs in their places for a query's text, where queries differ in that
+            (``FunnelPlan.placed``); a name that is no leg finds nothing.
         name: how traces call the stage.
     """
 
@@ -30,13 +32,15 @@ class Fuse:
     weights: Sequence[float]
     fusion: Fusion
     version: Version = (3, 6)
+    placed: Callable[[str], Sequence[str]] | None = None
     name: str = "fuse"
 
     def __call__(self, ranking: Ranking) -> Ranking:
         """Put the candidates in fused order."""
+        legs = self.legs if self.placed is None else self.placed(ranking.query.text)
         by_leg = {
             leg: [_hit(c, leg=leg) for c in ranking.candidates if c.features.get(leg, 0.0) > 0]
-            for leg in self.legs
+            for leg in legs
         }
         order = fused(by_leg, weights=self.weights, fusion=self.fusion, version=self.version)
         before = {c.doc_id: c for c in ranking.candidates}

@@ -17,7 +17,7 @@ from opensearch_funnel.build.service import applied_plan
 from opensearch_funnel.core.errors import EngineError, IndexMissingError
 from opensearch_funnel.core.fusion import CONTRIBUTION
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Fusion, Reranking
+from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Fusion, PerQuery, Reranking
 from opensearch_funnel.core.text import encoded_text, text_hash
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import bound_plan
@@ -55,6 +55,7 @@ FUSIONS = [
     Fusion(technique="l2", combination="harmonic_mean"),
     Fusion(technique="z_score", combination="arithmetic_mean"),
 ]
+LONG = PerQuery(feature="words", at_least=3, bm25=0.5, sparse=3.0, dense=1.0)
 QUERIES = ["red fox", "whale", "the king of the night train", "snow snow city", "nothing of it"]
 
 
@@ -137,10 +138,37 @@ def test_the_same_documents_in_the_same_order_with_the_same_scores(
     assert tied > 0  # or the order of equal scores is not tested
 
 
-def test_contributions_add_up_to_the_engine_s_score(client: OpenSearch, index: str) -> None:
-    plan = _plan(index)
-    hits = _native(client, plan, "red fox")
-    for hit, ours in zip(hits, _client(client, plan, "red fox").candidates, strict=True):
+@pytest.mark.parametrize("fusion", FUSIONS, ids=lambda f: f"{f.technique}-{f.combination}")
+def test_queries_of_one_kind_are_fused_with_weights_of_their_own(
+    client: OpenSearch, index: str, fusion: Fusion
+) -> None:
+    plan = _plan(index, fusion=fusion, per_query=LONG)
+    moved = 0
+    for text in QUERIES:
+        hits = _native(client, plan, text)
+        ours = _client(client, plan, text)
+        assert [c.doc_id for c in ours.candidates] == [hit["_id"] for hit in hits], text
+        assert [c.score for c in ours.candidates] == pytest.approx(
+            [hit["_score"] for hit in hits], abs=1e-6
+        )
+        # The scores are those of a plan with these weights for all queries, on another scale.
+        static = {h["_id"]: h["_score"] for h in _native(client, plan.for_query(text), text)}
+        scales = [hit["_score"] / static[hit["_id"]] for hit in hits if static[hit["_id"]] > 0]
+        assert scales == pytest.approx([scales[0]] * len(scales), rel=1e-3), text
+        if LONG.fits(text):
+            without = _native(client, replace(plan, per_query=PerQuery()), text)
+            moved += [hit["_id"] for hit in without] != [hit["_id"] for hit in hits]
+    assert moved > 0
+
+
+@pytest.mark.parametrize("per_query", [PerQuery(), LONG], ids=["one", "own"])
+def test_contributions_add_up_to_the_engine_s_score(
+    client: OpenSearch, index: str, per_query: PerQuery
+) -> None:
+    plan = _plan(index, per_query=per_query)
+    text = QUERIES[2]
+    hits = _native(client, plan, text)
+    for hit, ours in zip(hits, _client(client, plan, text).candidates, strict=True):
         parts = [v for name, v in ours.features.items() if name.endswith(CONTRIBUTION)]
         assert fsum(parts) == pytest.approx(hit["_score"], abs=1e-6)
 
@@ -202,7 +230,9 @@ def test_the_applied_pipeline_reranks_like_the_client_form(
         enabled=True, depth=10, blend=0.25, keep=4, first_model="stand-in" if cascade else ""
     )
     patient = Deadlines(rewrite_ms=20_000, rank_ms=20_000)
-    plan = bound_plan(client, replace(_plan(index), rerank=rerank, deadlines=patient))
+    per_query = LONG if cascade else PerQuery()
+    plan = _plan(index, per_query=per_query)
+    plan = bound_plan(client, replace(plan, rerank=rerank, deadlines=patient))
     models = replace(
         MODELS,
         reranker=LongestFirst(),

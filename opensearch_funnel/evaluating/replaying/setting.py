@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from opensearch_funnel.core.errors import InvalidPlanError
-from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, Reranking, SparseLeg
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, PerQuery, Reranking, SparseLeg
 
 QUERY_TERMS = SparseLeg().query_terms
 """What a plan has that says nothing else."""
@@ -94,7 +94,10 @@ class Setting:
 
     @classmethod
     def of(cls, plan: FunnelPlan) -> Setting:
-        """Return what a plan says; its reranking only where that is on."""
+        """Return what a plan says; its reranking only where that is on.
+
+        What it says of one kind of queries is left out: ask ``FunnelPlan.for_query`` first.
+        """
         legs = plan.active_legs
         plain = Reranking()
         rerank = replace(plan.rerank, enabled=True, decided=plain.decided, reason=plain.reason)
@@ -116,6 +119,8 @@ class Setting:
     def applied(self, plan: FunnelPlan) -> FunnelPlan:
         """Return a plan that does this; what a setting does not say stays as the plan has it.
 
+        But for other weights of some kind of queries, which go with the plan's own.
+
         Raises:
             InvalidPlanError: a plan has no such leg, or not in that order.
         """
@@ -134,4 +139,5 @@ class Setting:
             rerank = replace(
                 self.rerank, enabled=True, decided=before.decided, reason=before.reason
             )
+        changed["per_query"] = PerQuery()
         return replace(plan, fusion=self.fusion, depth=self.depth, rerank=rerank, **changed)

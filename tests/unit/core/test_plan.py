@@ -1,9 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opensearch_funnel.core.errors import InvalidPlanError
-from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, PerQuery
 
 
 def test_weights_of_the_active_legs_add_up_to_one() -> None:
@@ -36,6 +39,8 @@ def test_another_plan_has_another_id_and_the_same_plan_the_same() -> None:
         ({"alias": "a", "depth": True}, "depth in the plan must be int"),
         ({"alias": "a", "depth": 0}, "depth must be from 1"),
         ({"alias": "a", "fusion": {"technique": "magic"}}, "must be one of min_max"),
+        ({"alias": "a", "per_query": {"feature": "digits", "bm25": 1}}, "a weight above 0 for"),
+        ({"alias": "a", "per_query": {"feature": "colour"}}, "feature in .* must be one of none"),
         ({"alias": "a", "fusion": []}, r"\[fusion\] must be a table"),
         ({"alias": "a", "rerank": {"depth": 500}}, "rerank.depth"),
         ({"alias": "a", "bm25": {"weight": -1}}, "must not be negative"),
@@ -57,3 +62,49 @@ def test_a_plan_that_cannot_run_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(InvalidPlanError, match=message):
         FunnelPlan.from_dict(table)
+
+
+@given(
+    own=st.lists(st.floats(0.1, 10), min_size=3, max_size=3),
+    theirs=st.lists(st.floats(0.1, 10), min_size=3, max_size=3),
+    alike=st.sets(st.integers(0, 2)),
+)
+def test_a_kind_of_queries_has_its_own_weights_in_at_most_five_places(
+    own: list[float], theirs: list[float], alike: set[int]
+) -> None:
+    theirs = [own[n] if n in alike else weight for n, weight in enumerate(theirs)]
+    legs = dict(zip(LEGS, own, strict=True))
+    bm25, sparse, dense = theirs
+    rule = PerQuery(feature="digits", at_least=1, bm25=bm25, sparse=sparse, dense=dense)
+    plan = FunnelPlan.from_dict(
+        {"alias": "a", **{leg: {"weight": weight} for leg, weight in legs.items()}}
+    )
+    plan = replace(plan, per_query=rule)
+    assert len(plan.weights) <= 5
+    assert sum(plan.weights) == pytest.approx(1.0, abs=1e-4)
+    for text, wanted in (("fox", own), ("fox 2", theirs)):
+        placed = dict(zip(plan.placed(text), plan.weights, strict=True))
+        assert len(placed) == len(plan.weights)
+        got = np.array([placed[leg] for leg in LEGS])
+        assert got / got.sum() == pytest.approx(np.array(wanted) / sum(wanted), rel=1e-3)
+        assert plan.for_query(text).weights == pytest.approx(got / got.sum(), abs=1e-3)
+
+
+def test_where_the_weights_of_a_kind_are_those_of_all_no_place_is_added() -> None:
+    plan = FunnelPlan.from_dict(
+        {
+            "alias": "a",
+            "per_query": {"feature": "words", "below": 3, "bm25": 2, "sparse": 1, "dense": 2},
+        }
+    )
+    assert plan.weights == FunnelPlan(alias="a").weights
+    assert plan.placed("one") == plan.placed("one two three") == LEGS
+
+
+def test_a_rule_for_a_kind_of_queries_goes_with_the_legs_that_it_weighs() -> None:
+    rule = {"feature": "words", "below": 3, "bm25": 4, "sparse": 1, "dense": 2}
+    plan = FunnelPlan.from_dict({"alias": "a", "per_query": rule})
+    assert plan.with_legs("bm25", "dense").per_query == PerQuery()
+    alone = FunnelPlan.from_dict({"alias": "a", "per_query": rule, "sparse": {"weight": 0}})
+    assert alone.placed("one") == ("bm25", "empty 1", "dense")
+    assert alone.placed("one two three") == ("bm25", "dense", "empty 1")
