@@ -63,10 +63,15 @@ def agreement(
         return found.judgments
 
     result = compared(read(first, first_format), read(second, second_format))
-    emit(result.to_json(), output=output, table=lambda console: _print(result, console=console))
+    emit(
+        result.to_json(),
+        output=output,
+        table=lambda console: print_agreement(result, console=console),
+    )
 
 
-def _print(result: Agreement, *, console: Console) -> None:
+def print_agreement(result: Agreement, *, console: Console) -> None:
+    """Print the table of two judges and their kappas."""
     from opensearch_funnel.evaluating.formats.grades import plain
 
     grades = [plain(grade) for grade in result.grades]

@@ -38,6 +38,17 @@ class Kind(StrEnum):
     IDS_LOST = "query ids, which this format does not hold"
     FIELDS_LOST = "queries with further fields, which this format does not hold"
     JUDGMENTS_LOST = "judgments, which this format does not hold"
+    RUN_OTHER_QUERY = "ranked queries that the query set does not have, left out"
+    NOT_POOLED = "queries that no run ranks, with nothing to judge"
+    CLICK_NOT_SHOWN = "clicks on documents that the log does not show for the search, left out"
+    NO_POSITION = "documents shown without a place, left out"
+    NO_DOCUMENT = "events without a document, left out"
+    SEARCH_WITHOUT_TEXT = "events whose search has no text in the log, left out"
+    SEARCH_OF_TWO = "events whose search id stands for two queries, left out"
+    OTHER_ACTION = "events of other kinds, left out"
+    LATER_PAGE = "documents of a search's further lists, whose places are not known, left out"
+    SHOWN_BY_LIST = "searches without impressions, whose whole lists count as shown"
+    FEW_VIEWS = "pairs of query and document that were shown too rarely, left out"
 
 
 NOTES = frozenset(
@@ -47,6 +58,10 @@ NOTES = frozenset(
         Kind.ROUNDED_GRADE,
         Kind.OTHER_SPLIT,
         Kind.IDS_LOST,
+        Kind.RUN_OTHER_QUERY,
+        Kind.OTHER_ACTION,
+        Kind.SHOWN_BY_LIST,
+        Kind.FEW_VIEWS,
     }
 )
 """Kinds that are told and are no fault: ``--strict`` lets them pass."""

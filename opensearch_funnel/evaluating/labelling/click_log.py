@@ -1,0 +1,286 @@
+"""What was shown where and what of it was clicked, out of UBI's ``ubi_queries`` and ``ubi_events``.
+
+UBI (User Behavior Insights) keeps searches and what people did with them. A document counts as
+shown where the page logged an impression of it (``action_name``), at its
+``event_attributes.position.ordinal``; whether a page begins to count at 0 or at 1 makes no
+difference. Only where a page logs no impressions at all is what was shown taken from
+``query_response_hit_ids``: a page that does log them has searches (suggestions while somebody
+types, counts of facets) whose lists nobody saw.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.documents.objects import Object, read_objects
+from opensearch_funnel.evaluating.formats.findings import Finding, Findings, Kind
+from opensearch_funnel.training.clicks import same_query
+
+CLICKS = frozenset({"click"})
+IMPRESSION = "impression"
+_Search = tuple[str, str]
+"""Its id and what was asked: pages use an id again for the next search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A document at one place of a query's results, over all searches.
+
+    Attributes:
+        query: as it was typed most.
+        doc_id: the document.
+        position: its place, counted as the log counts.
+        views: in how many searches it was there.
+        clicks: in how many of these it was clicked.
+    """
+
+    query: str
+    doc_id: str
+    position: int
+    views: int
+    clicks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickLog:
+    """One page's log.
+
+    Attributes:
+        application: whose page it is.
+        searches: how many there were with something shown.
+        shown: what, where and how often.
+        findings: what could not be used.
+    """
+
+    application: str
+    searches: int
+    shown: tuple[Shown, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class _Event:
+    line: int
+    query_id: str
+    typed: str
+    clicked: bool
+    doc_id: str | None
+    position: int | None
+
+
+@dataclass(slots=True)
+class _Page:
+    """What one application logged."""
+
+    events: list[_Event] = field(default_factory=list)
+    asked: dict[str, list[str]] = field(default_factory=dict)
+    lists: dict[_Search, list[list[str]]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+    without_document: list[int] = field(default_factory=list)
+
+    @property
+    def impressions(self) -> int:
+        return sum(not event.clicked for event in self.events)
+
+
+def read_click_log(
+    paths: Collection[Path],
+    *,
+    application: str | None = None,
+    clicks: Collection[str] = CLICKS,
+    impression: str = IMPRESSION,
+) -> ClickLog:
+    """Read one page's log.
+
+    Args:
+        paths: exports of ``ubi_queries`` and ``ubi_events`` as ndjson, together or apart, with or
+            without the lines of a bulk request.
+        application: whose events; needed where several have some, as each page has a bias of its
+            own.
+        clicks: the actions that count as a click.
+        impression: the action that says that a document was shown.
+
+    Raises:
+        InputError: a file is missing or broken, by file and line; there are several applications,
+            none of that name, no clicks, or nothing says what was shown.
+    """
+    pages: dict[str, _Page] = {}
+    for path in paths:
+        for line, entry in read_objects(path):
+            source = entry.get("_source", entry)
+            if isinstance(source, dict) and ("action_name" in source or "user_query" in source):
+                page = pages.setdefault(str(source.get("application") or ""), _Page())
+                _take(page, source, line=line, clicks=clicks, impression=impression)
+    names = ", ".join(map(str, paths))
+    chosen = _chosen(pages, application, where=names)
+    page = pages[chosen]
+    findings = Findings()
+    # One of each kind first: the first ones are shown.
+    repeated = (page.others - Counter(page.others.keys())).elements()
+    for action in [*sorted(page.others, key=lambda name: -page.others[name]), *repeated]:
+        findings.add(Kind.OTHER_ACTION, f"{page.others[action]} x {action}")
+    for line in page.without_document:
+        findings.add(Kind.NO_DOCUMENT, "no object_id", line=line)
+    return _counted(page, application=chosen, findings=findings, where=names)
+
+
+def _take(
+    page: _Page, source: Object, *, line: int, clicks: Collection[str], impression: str
+) -> None:
+    query_id, typed = source.get("query_id"), source.get("user_query")
+    query_id = query_id if isinstance(query_id, str) else ""
+    typed = typed.strip() if isinstance(typed, str) else ""
+    action = source.get("action_name")
+    if action is None:
+        if query_id and typed:
+            page.asked.setdefault(query_id, []).append(typed)
+            ids = source.get("query_response_hit_ids")
+            if isinstance(ids, list) and ids:
+                search = (query_id, same_query(typed))
+                page.lists.setdefault(search, []).append([str(doc_id) for doc_id in ids])
+    elif action in clicks or action == impression:
+        attributes = source.get("event_attributes")
+        doc_id = _within(attributes, "object", "object_id")
+        if not isinstance(doc_id, str | int) or doc_id == "":
+            page.without_document.append(line)
+            return
+        event = _Event(
+            line=line,
+            query_id=query_id,
+            typed=typed,
+            clicked=action != impression,
+            doc_id=str(doc_id),
+            position=_whole(_within(attributes, "position", "ordinal")),
+        )
+        page.events.append(event)
+    else:
+        page.others[str(action)] += 1
+
+
+def _chosen(pages: Mapping[str, _Page], application: str | None, *, where: str) -> str:
+    used = {name: page for name, page in pages.items() if any(e.clicked for e in page.events)}
+    told = ", ".join(f"{name or 'no name'!r}" for name in sorted(used)) or "none"
+    if application is not None:
+        if application not in used:
+            raise InputError(
+                f"{where}: no clicks of application {application!r}; with clicks there are: {told}"
+            )
+        return application
+    if not used:
+        raise InputError(f"{where}: no event is a click: name the action that is one by --click")
+    if len(used) > 1:
+        raise InputError(
+            f"{where}: several applications have clicks ({told}), and each page has a bias of its "
+            "own: choose one by --application"
+        )
+    return next(iter(used))
+
+
+def _counted(page: _Page, *, application: str, findings: Findings, where: str) -> ClickLog:
+    spelled: dict[str, Counter[str]] = {}
+    shown: dict[_Search, dict[str, int]] = {}
+    clicked: list[tuple[_Search, _Event]] = []
+    for event in page.events:
+        search = _search_of(event, page=page, findings=findings, spelled=spelled)
+        if search is None:
+            continue
+        if event.clicked:
+            clicked.append((search, event))
+        elif event.position is None:
+            findings.add(Kind.NO_POSITION, f"document {event.doc_id!r}", line=event.line)
+        else:
+            shown.setdefault(search, {}).setdefault(str(event.doc_id), event.position)
+    if not page.impressions:
+        shown = _by_lists(page, findings=findings, spelled=spelled)
+    if not shown:
+        raise InputError(
+            f"{where}: nothing says what was shown: there are neither impressions with a position "
+            "nor query_response_hit_ids, and a click alone does not tell what was passed over"
+        )
+    hits: set[tuple[_Search, str]] = set()
+    for search, event in clicked:
+        doc_id = str(event.doc_id)
+        if doc_id in shown.get(search, {}):
+            hits.add((search, doc_id))
+        else:
+            example = f"document {doc_id!r}, query {event.typed!r:.40}"
+            findings.add(Kind.CLICK_NOT_SHOWN, example, line=event.line)
+    best = {key: min(found, key=lambda t: (-found[t], t)) for key, found in spelled.items()}
+    return ClickLog(
+        application=application,
+        searches=len(shown),
+        shown=tuple(_summed(shown, hits=hits, best=best)),
+        findings=findings.all(),
+    )
+
+
+def _summed(
+    shown: Mapping[_Search, Mapping[str, int]],
+    *,
+    hits: Collection[tuple[_Search, str]],
+    best: Mapping[str, str],
+) -> Iterator[Shown]:
+    views: Counter[tuple[str, str, int]] = Counter()
+    clicks: Counter[tuple[str, str, int]] = Counter()
+    for search, places in shown.items():
+        for doc_id, position in places.items():
+            views[search[1], doc_id, position] += 1
+            clicks[search[1], doc_id, position] += (search, doc_id) in hits
+    for key, count in sorted(views.items()):
+        query, doc_id, position = key
+        yield Shown(
+            query=best[query], doc_id=doc_id, position=position, views=count, clicks=clicks[key]
+        )
+
+
+def _search_of(
+    event: _Event, *, page: _Page, findings: Findings, spelled: dict[str, Counter[str]]
+) -> _Search | None:
+    """Return the search of an event; what the event itself says was typed comes first."""
+    texts = [event.typed] if event.typed else page.asked.get(event.query_id, [])
+    meant = {same_query(text) for text in texts}
+    if not event.query_id or not meant:
+        findings.add(Kind.SEARCH_WITHOUT_TEXT, f"query_id {event.query_id!r}", line=event.line)
+        return None
+    if len(meant) > 1:
+        findings.add(Kind.SEARCH_OF_TWO, f"query_id {event.query_id!r}", line=event.line)
+        return None
+    query = meant.pop()
+    spelled.setdefault(query, Counter()).update(texts[:1])
+    return event.query_id, query
+
+
+def _by_lists(
+    page: _Page, *, findings: Findings, spelled: dict[str, Counter[str]]
+) -> dict[_Search, dict[str, int]]:
+    shown: dict[_Search, dict[str, int]] = {}
+    for search, lists in page.lists.items():
+        query_id, query = search
+        spelled.setdefault(query, Counter()).update(
+            text for text in page.asked[query_id] if same_query(text) == query
+        )
+        findings.add(Kind.SHOWN_BY_LIST, f"query_id {query_id!r}")
+        places: dict[str, int] = {}
+        for position, doc_id in enumerate(lists[0], start=1):
+            places.setdefault(doc_id, position)
+        shown[search] = places
+        for doc_id in {doc_id for later in lists[1:] for doc_id in later} - places.keys():
+            findings.add(Kind.LATER_PAGE, f"document {doc_id!r} of query_id {query_id!r}")
+    return shown
+
+
+def _within(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if float(value).is_integer() else None
