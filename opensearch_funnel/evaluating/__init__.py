@@ -3,6 +3,7 @@
 * ``datasets``   a folder in the BEIR layout → queries, judgments, documents
 * ``formats``    queries and judgments in the formats that people have, into one model and back
 * ``query_log``, ``query_sampling``   what people searched → the queries of an evaluation set
+* ``labelling``  ways to judgments: by hand, from clicks, by a language model
 * ``agreement``  two judges → Cohen's kappa
 * ``measures``   rankings and judgments → nDCG@10 and others, with an interval
 * ``systems``    what is measured: anything that answers a query with ids

@@ -95,7 +95,7 @@ def by_chance(doc_ids: Iterable[str], *, query_id: str, seed: int) -> list[str]:
 
     Example:
         >>> by_chance(["a", "b", "c"], query_id="q", seed=0)
-        ['c', 'a', 'b']
+        ['c', 'b', 'a']
     """
     return sorted(doc_ids, key=lambda doc_id: (lot(query_id, doc_id, seed=seed), doc_id))
 
