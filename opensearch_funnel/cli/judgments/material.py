@@ -129,12 +129,14 @@ def gather(
 
 def documents_of(source: str, *, format_name: str, corpus: Path | None) -> Path:
     """Return where the documents are: what was named, or the BEIR folder with the queries."""
-    from opensearch_funnel.documents.readers import corpus_file
+    from opensearch_funnel.documents.readers import CORPUS_FILES
 
     if corpus is not None:
         return corpus
     if format_name == "beir":
-        return corpus_file(Path(source))
+        for own in (Path(source) / name for name in CORPUS_FILES):
+            if own.is_file():
+                return own
     raise click.UsageError("name the documents by --corpus: without their texts nobody can judge")
 
 

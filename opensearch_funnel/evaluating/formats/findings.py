@@ -108,15 +108,16 @@ class Findings:
         self._counts: Counter[Kind] = Counter()
         self._examples: dict[Kind, list[str]] = {}
 
-    def add(self, kind: Kind, example: str, *, line: int | None = None) -> None:
-        """Count one finding.
+    def add(self, kind: Kind, example: str, *, line: int | None = None, times: int = 1) -> None:
+        """Count one finding, or several that are alike.
 
         Args:
             kind: what it is.
             example: which query, document or grade.
             line: where, from 1.
+            times: how many there are of it.
         """
-        self._counts[kind] += 1
+        self._counts[kind] += times
         examples = self._examples.setdefault(kind, [])
         if len(examples) < _EXAMPLES:
             examples.append(example if line is None else f"line {line}: {example}")

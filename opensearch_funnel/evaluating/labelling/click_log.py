@@ -120,10 +120,8 @@ def read_click_log(
     chosen = _chosen(pages, application, where=names)
     page = pages[chosen]
     findings = Findings()
-    # One of each kind first: the first ones are shown.
-    repeated = (page.others - Counter(page.others.keys())).elements()
-    for action in [*sorted(page.others, key=lambda name: -page.others[name]), *repeated]:
-        findings.add(Kind.OTHER_ACTION, f"{page.others[action]} x {action}")
+    for action, count in page.others.most_common():
+        findings.add(Kind.OTHER_ACTION, f"{count} x {action}", times=count)
     for line in page.without_document:
         findings.add(Kind.NO_DOCUMENT, "no object_id", line=line)
     return _counted(page, application=chosen, findings=findings, where=names)

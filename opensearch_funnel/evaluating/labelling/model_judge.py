@@ -10,7 +10,7 @@ from itertools import islice
 
 import orjson
 
-from opensearch_funnel.core.errors import LlmBudgetError, LlmError
+from opensearch_funnel.core.errors import InputError, LlmBudgetError, LlmError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.evaluating.labelling.journal import Journal
 from opensearch_funnel.evaluating.labelling.passages import Passage
@@ -115,7 +115,7 @@ class ModelJudge:
             journal: where grades go.
 
         Raises:
-            InputError: journal or ledger cannot be written.
+            InputError: the journal cannot be written.
         """
         outcome = Outcome()
         todo = iter(to_ask(pairs, journal))
@@ -137,7 +137,7 @@ class ModelJudge:
                             answer = done.result()
                         except LlmBudgetError as error:
                             outcome.stopped = str(error)
-                        except LlmError as error:
+                        except (LlmError, InputError) as error:  # or the ledger was busy
                             in_a_row += 1
                             outcome.failures[str(error)] += 1
                             if in_a_row >= _FAILURES_IN_A_ROW:
