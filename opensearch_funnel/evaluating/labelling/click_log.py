@@ -69,23 +69,34 @@ class _Event:
     query_id: str
     typed: str
     clicked: bool
-    doc_id: str | None
+    doc_id: str
     position: int | None
 
 
 @dataclass(slots=True)
 class _Page:
-    """What one application logged."""
+    """What one application logged of what people did."""
 
     events: list[_Event] = field(default_factory=list)
-    asked: dict[str, list[str]] = field(default_factory=dict)
-    lists: dict[_Search, list[list[str]]] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     without_document: list[int] = field(default_factory=list)
 
     @property
-    def impressions(self) -> int:
-        return sum(not event.clicked for event in self.events)
+    def has_clicks(self) -> bool:
+        return any(event.clicked for event in self.events)
+
+    @property
+    def has_impressions(self) -> bool:
+        return not all(event.clicked for event in self.events)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What searches asked and found, of all applications: ``ubi_queries`` may not name one."""
+
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    lists: dict[_Search, list[list[str]]] = field(default_factory=dict)
+    applications: dict[str, str] = field(default_factory=dict)
 
 
 def read_click_log(
@@ -110,12 +121,17 @@ def read_click_log(
             none of that name, no clicks, or nothing says what was shown.
     """
     pages: dict[str, _Page] = {}
+    asked = _Asked()
     for path in paths:
         for line, entry in read_objects(path):
             source = entry.get("_source", entry)
-            if isinstance(source, dict) and ("action_name" in source or "user_query" in source):
+            if not isinstance(source, dict):
+                continue
+            if "action_name" in source:
                 page = pages.setdefault(str(source.get("application") or ""), _Page())
                 _take(page, source, line=line, clicks=clicks, impression=impression)
+            elif "user_query" in source:
+                _take_query(asked, source)
     names = ", ".join(map(str, paths))
     chosen = _chosen(pages, application, where=names)
     page = pages[chosen]
@@ -124,44 +140,59 @@ def read_click_log(
         findings.add(Kind.OTHER_ACTION, f"{count} x {action}", times=count)
     for line in page.without_document:
         findings.add(Kind.NO_DOCUMENT, "no object_id", line=line)
-    return _counted(page, application=chosen, findings=findings, where=names)
+    found = _Reading(page=page, asked=asked, application=chosen, findings=findings)
+    shown, hits = found.shown_and_clicked()
+    if not shown:
+        raise InputError(
+            f"{names}: nothing says what was shown: there are neither impressions with a position "
+            "nor query_response_hit_ids, and a click alone does not tell what was passed over"
+        )
+    best = {key: min(texts, key=lambda t: (-texts[t], t)) for key, texts in found.spelled.items()}
+    return ClickLog(
+        application=chosen,
+        searches=len(shown),
+        shown=tuple(_summed(shown, hits=hits, best=best)),
+        findings=findings.all(),
+    )
+
+
+def _take_query(asked: _Asked, source: Object) -> None:
+    query_id, typed = _text(source, "query_id"), _text(source, "user_query")
+    if not query_id or not typed:
+        return
+    asked.texts.setdefault(query_id, []).append(typed)
+    asked.applications.setdefault(query_id, str(source.get("application") or ""))
+    ids = source.get("query_response_hit_ids")
+    if isinstance(ids, list) and ids:
+        search = (query_id, same_query(typed))
+        asked.lists.setdefault(search, []).append([str(doc_id) for doc_id in ids])
 
 
 def _take(
     page: _Page, source: Object, *, line: int, clicks: Collection[str], impression: str
 ) -> None:
-    query_id, typed = source.get("query_id"), source.get("user_query")
-    query_id = query_id if isinstance(query_id, str) else ""
-    typed = typed.strip() if isinstance(typed, str) else ""
-    action = source.get("action_name")
-    if action is None:
-        if query_id and typed:
-            page.asked.setdefault(query_id, []).append(typed)
-            ids = source.get("query_response_hit_ids")
-            if isinstance(ids, list) and ids:
-                search = (query_id, same_query(typed))
-                page.lists.setdefault(search, []).append([str(doc_id) for doc_id in ids])
-    elif action in clicks or action == impression:
-        attributes = source.get("event_attributes")
-        doc_id = _within(attributes, "object", "object_id")
-        if not isinstance(doc_id, str | int) or doc_id == "":
-            page.without_document.append(line)
-            return
-        event = _Event(
-            line=line,
-            query_id=query_id,
-            typed=typed,
-            clicked=action != impression,
-            doc_id=str(doc_id),
-            position=_whole(_within(attributes, "position", "ordinal")),
-        )
-        page.events.append(event)
-    else:
+    action = source["action_name"]
+    if action not in clicks and action != impression:
         page.others[str(action)] += 1
+        return
+    attributes = source.get("event_attributes")
+    doc_id = _within(attributes, "object", "object_id")
+    if isinstance(doc_id, bool) or not isinstance(doc_id, str | int) or doc_id == "":
+        page.without_document.append(line)
+        return
+    event = _Event(
+        line=line,
+        query_id=_text(source, "query_id"),
+        typed=_text(source, "user_query"),
+        clicked=action != impression,
+        doc_id=str(doc_id),
+        position=_whole(_within(attributes, "position", "ordinal")),
+    )
+    page.events.append(event)
 
 
 def _chosen(pages: Mapping[str, _Page], application: str | None, *, where: str) -> str:
-    used = {name: page for name, page in pages.items() if any(e.clicked for e in page.events)}
+    used = [name for name, page in pages.items() if page.has_clicks]
     told = ", ".join(f"{name or 'no name'!r}" for name in sorted(used)) or "none"
     if application is not None:
         if application not in used:
@@ -176,45 +207,78 @@ def _chosen(pages: Mapping[str, _Page], application: str | None, *, where: str) 
             f"{where}: several applications have clicks ({told}), and each page has a bias of its "
             "own: choose one by --application"
         )
-    return next(iter(used))
+    return used[0]
 
 
-def _counted(page: _Page, *, application: str, findings: Findings, where: str) -> ClickLog:
-    spelled: dict[str, Counter[str]] = {}
-    shown: dict[_Search, dict[str, int]] = {}
-    clicked: list[tuple[_Search, _Event]] = []
-    for event in page.events:
-        search = _search_of(event, page=page, findings=findings, spelled=spelled)
-        if search is None:
-            continue
-        if event.clicked:
-            clicked.append((search, event))
-        elif event.position is None:
-            findings.add(Kind.NO_POSITION, f"document {event.doc_id!r}", line=event.line)
-        else:
-            shown.setdefault(search, {}).setdefault(str(event.doc_id), event.position)
-    if not page.impressions:
-        shown = _by_lists(page, findings=findings, spelled=spelled)
-    if not shown:
-        raise InputError(
-            f"{where}: nothing says what was shown: there are neither impressions with a position "
-            "nor query_response_hit_ids, and a click alone does not tell what was passed over"
-        )
-    hits: set[tuple[_Search, str]] = set()
-    for search, event in clicked:
-        doc_id = str(event.doc_id)
-        if doc_id in shown.get(search, {}):
-            hits.add((search, doc_id))
-        else:
-            example = f"document {doc_id!r}, query {event.typed!r:.40}"
-            findings.add(Kind.CLICK_NOT_SHOWN, example, line=event.line)
-    best = {key: min(found, key=lambda t: (-found[t], t)) for key, found in spelled.items()}
-    return ClickLog(
-        application=application,
-        searches=len(shown),
-        shown=tuple(_summed(shown, hits=hits, best=best)),
-        findings=findings.all(),
-    )
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """Puts one page's events together by search."""
+
+    page: _Page
+    asked: _Asked
+    application: str
+    findings: Findings
+    spelled: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def shown_and_clicked(
+        self,
+    ) -> tuple[Mapping[_Search, Mapping[str, int]], set[tuple[_Search, str]]]:
+        """Return the places of what each search showed, and what of it was clicked."""
+        shown: dict[_Search, dict[str, int]] = {}
+        clicked: list[tuple[_Search, _Event]] = []
+        for event in self.page.events:
+            search = self._search_of(event)
+            if search is None:
+                continue
+            if event.clicked:
+                clicked.append((search, event))
+            elif event.position is None:
+                example = f"document {event.doc_id!r}"
+                self.findings.add(Kind.NO_POSITION, example, line=event.line)
+            else:
+                shown.setdefault(search, {}).setdefault(event.doc_id, event.position)
+        if not self.page.has_impressions:
+            shown = self._by_lists()
+        hits: set[tuple[_Search, str]] = set()
+        for search, event in clicked:
+            if event.doc_id in shown.get(search, {}):
+                hits.add((search, event.doc_id))
+            elif shown:
+                example = f"document {event.doc_id!r}, query {search[1]!r:.40}"
+                self.findings.add(Kind.CLICK_NOT_SHOWN, example, line=event.line)
+        return shown, hits
+
+    def _search_of(self, event: _Event) -> _Search | None:
+        """Return the search of an event; what the event itself says was typed comes first."""
+        texts = [event.typed] if event.typed else self.asked.texts.get(event.query_id, [])
+        meant = {same_query(text) for text in texts}
+        example = f"query_id {event.query_id!r}"
+        if not event.query_id or not meant:
+            self.findings.add(Kind.SEARCH_WITHOUT_TEXT, example, line=event.line)
+            return None
+        if len(meant) > 1:
+            self.findings.add(Kind.SEARCH_OF_TWO, example, line=event.line)
+            return None
+        query = meant.pop()
+        self.spelled.setdefault(query, Counter()).update(texts[:1])
+        return event.query_id, query
+
+    def _by_lists(self) -> dict[_Search, dict[str, int]]:
+        shown: dict[_Search, dict[str, int]] = {}
+        for search, lists in self.asked.lists.items():
+            query_id, query = search
+            if self.asked.applications[query_id] not in {"", self.application}:
+                continue
+            same = (text for text in self.asked.texts[query_id] if same_query(text) == query)
+            self.spelled.setdefault(query, Counter()).update(same)
+            self.findings.add(Kind.SHOWN_BY_LIST, f"query_id {query_id!r}")
+            places: dict[str, int] = {}
+            for position, doc_id in enumerate(lists[0], start=1):
+                places.setdefault(doc_id, position)
+            shown[search] = places
+            for doc_id in sorted({doc_id for later in lists[1:] for doc_id in later} - set(places)):
+                self.findings.add(Kind.LATER_PAGE, f"document {doc_id!r} of query_id {query_id!r}")
+        return shown
 
 
 def _summed(
@@ -236,40 +300,9 @@ def _summed(
         )
 
 
-def _search_of(
-    event: _Event, *, page: _Page, findings: Findings, spelled: dict[str, Counter[str]]
-) -> _Search | None:
-    """Return the search of an event; what the event itself says was typed comes first."""
-    texts = [event.typed] if event.typed else page.asked.get(event.query_id, [])
-    meant = {same_query(text) for text in texts}
-    if not event.query_id or not meant:
-        findings.add(Kind.SEARCH_WITHOUT_TEXT, f"query_id {event.query_id!r}", line=event.line)
-        return None
-    if len(meant) > 1:
-        findings.add(Kind.SEARCH_OF_TWO, f"query_id {event.query_id!r}", line=event.line)
-        return None
-    query = meant.pop()
-    spelled.setdefault(query, Counter()).update(texts[:1])
-    return event.query_id, query
-
-
-def _by_lists(
-    page: _Page, *, findings: Findings, spelled: dict[str, Counter[str]]
-) -> dict[_Search, dict[str, int]]:
-    shown: dict[_Search, dict[str, int]] = {}
-    for search, lists in page.lists.items():
-        query_id, query = search
-        spelled.setdefault(query, Counter()).update(
-            text for text in page.asked[query_id] if same_query(text) == query
-        )
-        findings.add(Kind.SHOWN_BY_LIST, f"query_id {query_id!r}")
-        places: dict[str, int] = {}
-        for position, doc_id in enumerate(lists[0], start=1):
-            places.setdefault(doc_id, position)
-        shown[search] = places
-        for doc_id in {doc_id for later in lists[1:] for doc_id in later} - places.keys():
-            findings.add(Kind.LATER_PAGE, f"document {doc_id!r} of query_id {query_id!r}")
-    return shown
+def _text(source: Object, name: str) -> str:
+    value = source.get(name)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _within(value: Any, *names: str) -> Any:

@@ -33,7 +33,7 @@ from opensearch_funnel.evaluating.labelling.click_log import Shown
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
-_MOST_STEPS, _CLOSE = 20_000, 1e-7
+_MOST_STEPS, _CLOSE = 5_000, 1e-6
 _LEAST = 1e-9
 
 PairKey = tuple[str, str]

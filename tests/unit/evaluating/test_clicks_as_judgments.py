@@ -319,6 +319,17 @@ def test_several_pages_are_not_mixed(tmp_path: Path) -> None:
         read_click_log(paths, application="idle")
 
 
+def test_searches_need_not_name_the_application_of_their_events(tmp_path: Path) -> None:
+    nameless = {"query_id": "1", "user_query": "red", "query_response_hit_ids": ["b", "a"]}
+    other = query("2", "red", "a", application="blog")
+    click = event("click", "1", "a")
+    found = read_click_log(log_of(tmp_path, nameless, other, click))
+    assert rows(found.shown) == [("red", "a", 2, 1, 1), ("red", "b", 1, 1, 0)]
+    seen = event("impression", "1", "a", 4)
+    found = read_click_log(log_of(tmp_path, nameless, other, click, seen))
+    assert rows(found.shown) == [("red", "a", 4, 1, 1)]
+
+
 # -- the command
 
 
