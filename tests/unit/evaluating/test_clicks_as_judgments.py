@@ -337,6 +337,7 @@ def _run(*arguments: str) -> Result:
     return CliRunner().invoke(judgments, ["clicks", *arguments])
 
 
+@pytest.mark.datasets
 def test_the_log_of_the_esci_sample_becomes_judgments(datasets: Path, tmp_path: Path) -> None:
     log, target = datasets / "esci_us_ubi" / "ubi_queries_events.ndjson", tmp_path / "c.json"
     assert "several applications have clicks ('Chorus', 'esci_ubi_sample')" in str(
@@ -371,7 +372,7 @@ def test_the_log_of_the_esci_sample_becomes_judgments(datasets: Path, tmp_path: 
     assert ratings == {(e["query"], e["document"]): e["grade"] for e in found["estimates"]}
 
 
-@pytest.mark.usefixtures("datasets")
+@pytest.mark.datasets
 def test_what_a_log_cannot_tell_is_said(datasets: Path, tmp_path: Path) -> None:
     log = str(datasets / "esci_us_ubi" / "ubi_queries_events.ndjson")
     sample = ("--application", "esci_ubi_sample")

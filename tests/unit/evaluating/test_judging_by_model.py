@@ -72,7 +72,8 @@ def _write(name: str, text: str) -> None:
 
 
 def _ask(*arguments: str, heard: Heard | None = None, target: str = "asked.json") -> Result:
-    options = ("--run", "a.run", "--corpus", "corpus.jsonl", *arguments)
+    # One call at a time: on a busy disk, calls at once may wait too long for the ledger.
+    options = ("--run", "a.run", "--corpus", "corpus.jsonl", "--parallel", "1", *arguments)
     environment = {} if heard is None else {"FUNNEL_LLM_URL": heard.url}
     return CliRunner().invoke(judgments, ["ask", "q.qrels", target, *options], env=environment)
 
@@ -161,7 +162,7 @@ def test_it_stops_at_the_budget_with_what_it_has_and_goes_on(
     most = json.loads(_ask("--dry-run", "--output", "json").stdout)["most_tokens"] // 16
     with model_server(grades) as heard:
         monkeypatch.setenv("FUNNEL_LLM_TOKENS_PER_DAY", str(most + 100))
-        first = _ask("--parallel", "1", heard=heard)
+        first = _ask(heard=heard)
         assert first.exit_code == 1
         kept = len(_kept())
         assert 0 < kept < 16
@@ -188,7 +189,7 @@ def test_it_stops_at_the_budget_with_what_it_has_and_goes_on(
 @pytest.mark.usefixtures("here")
 def test_answers_without_use_are_no_judgments_and_five_in_a_row_are_enough(act: Act) -> None:
     with model_server(act) as heard:
-        result = _ask("--parallel", "1", "--output", "json", heard=heard)
+        result = _ask("--output", "json", heard=heard)
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     assert (found["judged_now"], found["left"], sum(found["failures"].values())) == (0, 16, 5)
@@ -201,7 +202,7 @@ def test_answers_without_use_are_no_judgments_and_five_in_a_row_are_enough(act: 
 def test_one_bad_answer_costs_its_pair_alone_and_is_asked_again() -> None:
     bad = says('{"grade": "high"}')
     with model_server(bad, bad, grades) as heard:  # the answer, and the one that was to correct it
-        first = _ask("--parallel", "1", heard=heard)
+        first = _ask(heard=heard)
         assert first.exit_code == 1
         assert "judged 15 of 16, now 15" in first.stdout
         assert "failed 1 x: " in first.stdout
@@ -231,6 +232,22 @@ def test_judgements_of_different_judges_are_not_mixed(
     assert "and these would be by 'person'" in capsys.readouterr().err
     monkeypatch.delenv("FUNNEL_LLM_MODEL")
     assert "no language model is set" in str(_ask("--dry-run").exception)
+
+
+@pytest.mark.usefixtures("here")
+def test_calls_run_at_once() -> None:
+    def once_four_are_there(answers: Answers, body: Any) -> None:
+        while len(answers.server.heard.bodies) < 4 and answers.pause(0.01):
+            pass
+        grades(answers, body)
+
+    with model_server(once_four_are_there) as heard:
+        for _ in range(5):  # what waited too long for the ledger is asked again
+            if _ask("--parallel", "4", heard=heard).exit_code == 0:
+                break
+    assert sorted((d.query_id, d.doc_id) for d in _kept()) == [
+        (query_id, str(n)) for query_id in "12" for n in range(DOCUMENTS)
+    ]
 
 
 @pytest.mark.usefixtures("here")
