@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": "compare",
     "attribute": "attribute",
     "tune": "tune",
+    "gate": "gate",
     "bench": "bench",
     "llm": "llm",
     "config": "config",

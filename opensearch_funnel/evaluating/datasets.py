@@ -74,7 +74,7 @@ def read_dataset(folder: Path, *, split: str = "test") -> Dataset:
     useful = {query_id: g for query_id, g in judged.items() if max(g.values()) > 0}
     if not useful:
         raise InputError(f"no query of split {split!r} in {folder} has a relevant document")
-    texts = _texts(_queries_file(folder))
+    texts = _texts(queries_file(folder))
     for query_id in useful:
         if query_id not in texts:
             raise InputError(
@@ -142,7 +142,12 @@ def _qrels_file(folder: Path, *, split: str) -> Path:
     return path
 
 
-def _queries_file(folder: Path) -> Path:
+def queries_file(folder: Path) -> Path:
+    """Return the file with the queries of a BEIR folder.
+
+    Raises:
+        InputError: there is none.
+    """
     for name in ("queries.jsonl", "queries.jsonl.gz"):
         if (folder / name).is_file():
             return folder / name

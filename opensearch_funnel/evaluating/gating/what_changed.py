@@ -1,0 +1,79 @@
+"""What else differs between a baseline and what is measured now: queries, plan, models, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opensearch_funnel.evaluating.gating.snapshot import Snapshot
+
+_NAMED = 3
+# The index has another name whenever a model changes, and a decision's reason has figures in it.
+_NOT_TOLD = frozenset({"alias", "rerank.reason"})
+
+
+def why_times_differ(baseline: Snapshot, now: Snapshot) -> str:
+    """Say why times cannot be compared; empty where they can.
+
+    Args:
+        baseline: with the times of then.
+        now: with those of now.
+    """
+    if baseline.by.cpus != now.by.cpus:
+        return f"the baseline is of {baseline.by.cpus} processors, this machine has {now.by.cpus}"
+    if baseline.by.execution != now.by.execution:
+        return f"the baseline was executed {baseline.by.execution}, this {now.by.execution}"
+    return ""
+
+
+def query_warnings(baseline: Snapshot, now: Snapshot) -> list[str]:
+    """Name the queries that only one of the two has, or that are not the same in both."""
+    missing = [q for q in baseline.queries if q not in now.queries]
+    changed = [
+        q for q in baseline.queries if now.queries.get(q, "") not in {"", baseline.queries[q]}
+    ]
+    fresh = [q for q in now.queries if q not in baseline.queries]
+    return [
+        f"{len(some):,} {what}, and not compared: {named(some)}"
+        for some, what in (
+            (missing, "queries of the baseline are missing"),
+            (changed, "queries have another text or other judgments than at the baseline"),
+            (fresh, "queries are not in the baseline"),
+        )
+        if some
+    ]
+
+
+def plan_changes(baseline: Snapshot, now: Snapshot) -> list[str]:
+    """Say what differs between two plans and their models, a setting a line."""
+    before = {**_flat(baseline.by.plan), **{f"model {n}": f for n, f in baseline.by.models.items()}}
+    after = {**_flat(now.by.plan), **{f"model {n}": f for n, f in now.by.models.items()}}
+    if not before or not after:
+        return []
+    names = dict.fromkeys([*before, *after])
+    return [
+        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in names
+        if before.get(name) != after.get(name) and name not in _NOT_TOLD
+    ]
+
+
+def _flat(plan: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in plan.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, prefix=f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def named(names: Sequence[str]) -> str:
+    """Name the first of several, and count the rest.
+
+    Example:
+        >>> named(["a", "b", "c", "d"])
+        'a, b, c and 1 more'
+    """
+    rest = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + rest
