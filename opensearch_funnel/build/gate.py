@@ -90,12 +90,17 @@ def measured_runs(
         systems: only these; all files if empty.
 
     Raises:
-        InputError: there is no run file, one cannot be read, or ranks no query of the data set.
+        InputError: there is no run file, or none of a name; one cannot be read, or ranks no query
+            of the data set.
     """
     files = {path.stem: path for path in sorted(folder.glob(f"*{_ENDING}"))}
     if not files:
         raise InputError(
             f"{folder} has no *{_ENDING} files: write them with funnel evaluate --runs"
+        )
+    if missing := [name for name in systems if name not in files]:
+        raise InputError(
+            f"{folder} has no run of {', '.join(missing)}; it has: {', '.join(files)} (--systems)"
         )
     chosen = {name: path for name, path in files.items() if name in systems or not systems}
     runs = {name: read_run(path) for name, path in chosen.items()}

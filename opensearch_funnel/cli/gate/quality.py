@@ -163,7 +163,9 @@ def quality(
     if runs_dir is not None:
         from opensearch_funnel.build.gate import measured_runs
 
-        again = measured_runs(runs_dir, judged, measures=want.measures, systems=named)
+        again = measured_runs(
+            runs_dir, judged, measures=want.measures, systems=want.systems if update else named
+        )
     else:
         again = _live(
             judged,

@@ -74,10 +74,8 @@ class Freshness:
         with probe_in(self.client, index=self.index, progress=self.progress) as probe:
             made, checks = self._step(probe, first, other=second, word="new")
             if made is not None and all(check.outcome == "passed" for check in checks):
-                changed, again = self._step(probe, second, other=first, word="changed")
+                _, again = self._step(probe, second, other=first, word="changed", before=made)
                 checks += again
-                if changed is not None:
-                    checks.append(self._fields(made, changed))
         missing = [leg for leg in LEGS if leg not in self.plan.active_legs]
         return Gate(
             title=f"{self.plan.alias}: a probe in {self.index}, found within {self.within:g} s",
@@ -92,9 +90,22 @@ class Freshness:
         )
 
     def _step(
-        self, probe: Probe, text: ProbeText, *, other: ProbeText, word: str
+        self,
+        probe: Probe,
+        text: ProbeText,
+        *,
+        other: ProbeText,
+        word: str,
+        before: Mapping[str, Any] | None = None,
     ) -> tuple[Mapping[str, Any] | None, list[Check]]:
         """Give the probe a text, and wait until each leg finds it by that text alone.
+
+        Args:
+            probe: the document.
+            text: what it says from now on.
+            other: what it said before, or will say.
+            word: how checks call it.
+            before: its funnel object of the text before.
 
         Returns:
             The probe's funnel object, ``None`` where it is not that of the text, and the checks.
@@ -109,10 +120,17 @@ class Freshness:
         began = time.monotonic()
         probe.write(source)
         written = time.monotonic()
-        made = probe.read().get(FUNNEL)
+        made: Any = probe.read().get(FUNNEL)
         encoded = self._holds(made, source)
         checks = [self._encoded_check(made, encoded=encoded, took=written - began, word=word)]
-        looked_for = [leg for leg in asks if encoded or leg == "bm25"]
+        stayed: list[str] = []
+        if encoded and before is not None:
+            fields = self._fields(before, made)
+            stayed = fields.figures["stayed"]
+            checks.append(fields)
+        # What was not made anew would be waited for in vain.
+        made_anew = [leg for leg in asks if encoded and f"{leg}_{self.plan.slot}" not in stayed]
+        looked_for = [leg for leg in asks if leg == "bm25" or leg in made_anew]
         waiting = dict.fromkeys(looked_for, "")
         took: dict[LegName, float] = {}
         while waiting:
@@ -166,7 +184,7 @@ class Freshness:
                 figures={"seconds": round(took, 3)},
             )
         if why is None:
-            finding = "was not looked for: it is not encoded"
+            finding = "was not looked for: it was not encoded anew"
             return Check(name=name, outcome="not judged", finding=finding, cells=("-", allowed))
         refresh = index_setting(self.client, index=self.index, name="index.refresh_interval")
         return Check(

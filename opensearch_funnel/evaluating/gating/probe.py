@@ -21,6 +21,8 @@ LEFT_AFTER_S = 3600
 # Versions of our own: a write that arrives after the deletion is refused by its lower one.
 _LAST_VERSION = 1000
 _NOT_FOUND = 404
+# Answers after which nothing was written: not a time-out, nor a server that fell over.
+_REFUSED = range(400, 500)
 _TRIES = 5
 _WAIT_S = 1.0
 # Words of one text share no piece with those of the other, in whatever way they are analysed.
@@ -80,7 +82,7 @@ class Probe:
         client: the cluster.
         index: a concrete index.
         doc_id: the document's.
-        version: of the last write.
+        version: of the last write; 0 where there is nothing to delete.
     """
 
     client: OpenSearch
@@ -103,6 +105,8 @@ class Probe:
                 params={"version": str(self.version), "version_type": "external"},
             )
         except EngineError as error:
+            if self.version == 1 and error.status in _REFUSED:
+                self.version = 0
             raise type(error)(
                 f"the probe could not be written to {self.index}: {error}",
                 status=error.status,
@@ -120,7 +124,7 @@ class Probe:
         Raises:
             EngineError: it may still be there; says how to delete it.
         """
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(_TRIES if self.version else 0)):
             try:
                 self.client.delete(
                     index=self.index,
@@ -186,7 +190,7 @@ def delete_left_probes(client: OpenSearch, *, index: str) -> LeftProbes:
     made_before = time.time() - LEFT_AFTER_S
     old = [doc_id for doc_id in found if _made_at(doc_id) < made_before]
     for doc_id in old:
-        Probe(client, index, doc_id).delete()
+        Probe(client, index, doc_id, version=1).delete()
     return LeftProbes(deleted=old, kept=[doc_id for doc_id in found if doc_id not in old])
 
 
