@@ -52,6 +52,11 @@ def measured_systems(bench: Bench, dataset: Dataset, plan: FunnelPlan, request: 
             by=_circumstances(bench, found, execution=request.execution),
         ),
         degraded={one.name: one.degraded for one in systems},
+        notes=[
+            f"{name}: {one.degraded:,} of {one.timed:,} timed answers lacked a stage"
+            for name, one in latency.items()
+            if one.degraded
+        ],
     )
 
 

@@ -20,7 +20,7 @@ REASONS = {
     "needs the security plugin": r"_plugins/_security|FUNNEL_PASSWORD|opensearch-keystore",
     "needs systemd": r"systemctl|journalctl",
     "needs torch": r"--oracle|quantize|scripts/bench",
-    "needs evaluation data": r"evaluate|benchmarks\.",
+    "needs evaluation data": r"evaluate|benchmarks\.|--dataset ",
     "needs a snapshot repository": r"_snapshot/",
     "fetches or installs": r"pip install|scripts/(demo|check|test)|node start|models pull",
     "your own addresses": r"export FUNNEL_\w+=",

@@ -20,7 +20,7 @@ from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.gate.showing import gate_output_option, show
 from opensearch_funnel.cli.output import emit, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
-from opensearch_funnel.core.errors import StageUnavailableError
+from opensearch_funnel.core.errors import InputError, StageUnavailableError
 from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:
@@ -211,6 +211,11 @@ def _live(
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.evaluating.systems import LATENCY_QUERIES
 
+    if unknown := [name for name in want.systems if name not in _SYSTEMS]:
+        raise InputError(
+            f"the baseline has {', '.join(unknown)}, which came out of run files: give --runs, or "
+            f"name systems with --systems ({', '.join(_SYSTEMS)})"
+        )
     request = Request(
         systems=cast("tuple[SystemName, ...]", want.systems),
         measures=want.measures,

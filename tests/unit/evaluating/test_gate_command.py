@@ -217,6 +217,13 @@ def test_a_folder_without_runs_and_a_foreign_run_are_errors(films: Path) -> None
     assert "has no run of hybrid; it has: bm25" in said
 
 
+def test_a_system_of_run_files_is_not_asked_of_a_cluster(films: Path) -> None:
+    runs(films.parent / "runs", mine=GOOD)
+    update(films)
+    said = str(called(films, "--url", "http://127.0.0.1:9").exception)
+    assert "the baseline has mine, which came out of run files: give --runs" in said
+
+
 def test_queries_without_results_count_as_0_and_are_named(films: Path) -> None:
     update(films)
     half = {**dict(list(GOOD.items())[:30]), "other": ["good"]}

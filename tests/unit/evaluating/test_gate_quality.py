@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from opensearch_funnel.core.errors import InputError
@@ -403,3 +404,20 @@ def test_a_gate_that_judges_nothing_does_not_pass() -> None:
     gate = Gate(title="t", columns=(), checks=[idle])
     assert (gate.passed, gate.verdict) == (False, "failed: nothing was judged")
     assert gate.to_json()["passed"] is False
+
+
+def test_the_gate_rarely_fails_by_chance_and_sees_a_fall(tmp_path: Path) -> None:
+    data = dataset(tmp_path, 60)
+    random = np.random.default_rng(5)
+    alarms = seen = 0
+    for _ in range(100):
+        first = random.uniform(size=60)
+        noise = random.normal(0, 0.1, size=60)
+        before = measured(data, {"hybrid": first.tolist()}, latency=None)
+        chance = measured(data, {"hybrid": (first + noise).tolist()}, latency=None)
+        fallen = measured(data, {"hybrid": (first + noise - 0.06).tolist()}, latency=None)
+        alarms += not judged(before, chance).passed
+        seen += not judged(before, fallen).passed
+    # Falls alone close the gate: half of the 5 in 100 that the level allows.
+    assert alarms <= 5
+    assert seen >= 95
