@@ -8,8 +8,12 @@ from typing import Any
 from opensearch_funnel.evaluating.gating.snapshot import Snapshot
 
 _NAMED = 3
-# The index has another name whenever a model changes, and a decision's reason has figures in it.
-_NOT_TOLD = frozenset({"alias", "rerank.reason"})
+# The index has another name whenever a model changes, reasons have figures in them, and
+# fingerprints stand with the models.
+_NOT_TOLD = frozenset(
+    {"alias", "rerank.reason", "tuned", "sparse.fingerprint", "dense.fingerprint"}
+)
+_SWITCH = "rerank.enabled"
 
 
 def why_times_differ(baseline: Snapshot, now: Snapshot) -> str:
@@ -50,12 +54,19 @@ def plan_changes(baseline: Snapshot, now: Snapshot) -> list[str]:
     after = {**_flat(now.by.plan), **{f"model {n}": f for n, f in now.by.models.items()}}
     if not before or not after:
         return []
-    names = dict.fromkeys([*before, *after])
+    reranks = bool(before.get(_SWITCH) or after.get(_SWITCH))
     return [
-        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
-        for name in names
-        if before.get(name) != after.get(name) and name not in _NOT_TOLD
+        f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+        and name not in _NOT_TOLD
+        # How a reranker that is off would rerank changes nothing.
+        and (reranks or not name.startswith("rerank."))
     ]
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None or value == "" else str(value)
 
 
 def _flat(plan: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
