@@ -135,9 +135,12 @@ class Freshness:
         took: dict[LegName, float] = {}
         while waiting:
             for leg in list(waiting):
-                waiting[leg] = asks[leg].missing(self.client, self.index)
-                if not waiting[leg]:
-                    took[leg] = time.monotonic() - written
+                why = asks[leg].missing(self.client, self.index)
+                seconds = time.monotonic() - written
+                if why or seconds > self.within:
+                    waiting[leg] = why or "was not found"
+                else:
+                    took[leg] = seconds
                     del waiting[leg]
             if time.monotonic() - written > self.within:
                 break

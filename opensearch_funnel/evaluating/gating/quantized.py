@@ -66,17 +66,19 @@ def judge_quantized(  # noqa: PLR0913 - two models, where they search, and what 
     changes = paired(now, before)
     low, high = bootstrap_interval(changes)
     p = randomisation_p(changes)
-    loss = -mean(changes) / mean(before) if mean(before) else 0.0
+    # From 0: no loss at all is not shown as -0.
+    loss = 0.0 - mean(changes) / mean(before) if mean(before) else 0.0
     tau = mean_tau(*runs)
     lost = loss > tolerance
+    allowed = f"where {tolerance:.2%} may be lost"
     check = Check(
         name=f"{quantized.name} {_NDCG}",
         outcome="failed" if lost and p < alpha else "passed",
         finding=(
             f"loses {loss:.2%} of {full.name} ({mean(before):.4f} to {mean(now):.4f}, p {p:.4f}) "
-            f"where {tolerance:.2%} is allowed"
+            f"{allowed}"
             if lost
-            else f"changes by {-loss:+.2%} against {full.name}, where -{tolerance:.2%} is allowed"
+            else f"changes by {0.0 - loss:+.2%} against {full.name}, {allowed}"
         ),
         cells=(
             f"{len(changes):,}",

@@ -78,7 +78,7 @@ def test_a_model_that_loses_too_much_fails(folder: Path, two_models: Any) -> Non
     assert check["loss"] > 0.05
     assert check["p"] < 0.01
     assert list(plain["models"]) == ["tiny:fp32", "other:int8"]
-    assert "where 0.50% is allowed" in check["finding"]
+    assert "where 0.50% may be lost" in check["finding"]
     code, plain = called(*asked, "--tolerance", "100")
     assert (code, plain["warnings"]) == (0, [])
 
