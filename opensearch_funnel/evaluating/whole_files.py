@@ -31,6 +31,6 @@ def write_whole(files: Mapping[Path, bytes]) -> None:
         raise InputError(f"cannot write {named}: {error.strerror or error}") from error
     finally:
         for part in parts:
-            # Where the folder is none, there is nothing to remove.
-            if part.exists():
+            # Nothing was written where there is no folder, or one of that name is in the way.
+            if part.is_file():
                 part.unlink()

@@ -139,6 +139,9 @@ class Endpoint:
             future.cancel()
 
     def _start(self, work: Coroutine[Any, Any, T], *, deadline: float) -> Future[T]:
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError(f"{self.url} was closed")
         guarded = self._guarded(work, deadline=deadline)
         return asyncio.run_coroutine_threadsafe(guarded, self._loop)
 

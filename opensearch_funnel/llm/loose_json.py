@@ -32,7 +32,9 @@ def loose_json(text: str) -> str:
         >>> loose_json('{"grade": 2, "why": "exact"')
         '{"grade": 2, "why": "exact"}'
     """
-    text = text.rpartition(_THOUGHT_ENDS)[2]
+    if not text.lstrip().startswith("{"):
+        # What begins as an object has no thoughts before it, whatever its texts hold.
+        text = text.rpartition(_THOUGHT_ENDS)[2]
     start = text.find("{")
     if start < 0:
         raise ValueError("it holds no JSON object")

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Lock
 
 from opensearch_funnel.core.errors import InputError
 
@@ -14,6 +15,7 @@ FILE = "llm.sqlite"
 """Its name below ``FUNNEL_HOME``."""
 PATIENCE_S = 3.0
 """How long to wait for another process that writes."""
+_TURNS = Lock()
 _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY, day TEXT NOT NULL, at REAL NOT NULL, model TEXT NOT NULL,
@@ -40,11 +42,15 @@ def transaction(path: Path, *, patience_s: float = PATIENCE_S) -> Iterator[sqlit
     Raises:
         InputError: the file cannot be used; nothing was written.
     """
+    patience_s = max(0.0, patience_s)
+    # Threads of this process wait in line here: of those that wait in SQLite, one may never come.
+    if not _TURNS.acquire(timeout=patience_s):
+        raise _unusable(path, "database is locked")
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        with closing(sqlite3.connect(path, timeout=max(0.0, patience_s))) as database:
+        with closing(sqlite3.connect(path, timeout=patience_s)) as database:
             database.isolation_level = None  # transactions begin and end where it says so
             database.execute("BEGIN IMMEDIATE")
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name='answers'").fetchone():
@@ -53,7 +59,13 @@ def transaction(path: Path, *, patience_s: float = PATIENCE_S) -> Iterator[sqlit
             yield database
             database.execute("COMMIT")  # without it, closing takes everything back
     except (OSError, sqlite3.Error) as error:
-        raise InputError(
-            f"{path} cannot be used ({error}): nothing is asked of a language model without a "
-            "ledger; see that FUNNEL_HOME can be written"
-        ) from error
+        raise _unusable(path, error) from error
+    finally:
+        _TURNS.release()
+
+
+def _unusable(path: Path, reason: object) -> InputError:
+    return InputError(
+        f"{path} cannot be used ({reason}): nothing is asked of a language model without a "
+        "ledger; see that FUNNEL_HOME can be written"
+    )

@@ -70,6 +70,7 @@ def test_any_text_is_an_object_or_refused(text: str) -> None:
         ('{"a": [1]', {"a": [1]}),
         ('<think>{"a": 2}</think>{"a": 1}', {"a": 1}),
         ('{"a": "\\\\"}', {"a": "\\"}),
+        (' {"a": "</think>"}', {"a": "</think>"}),
     ],
 )
 def test_what_can_be_read_one_way_is_mended(text: str, means: object) -> None:
