@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -32,6 +33,7 @@ from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import bound_plan
 from opensearch_funnel.engine.indices import read_funnel_meta, write_funnel_meta
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
+from opensearch_funnel.evaluating.document_traces import Tracer
 from opensearch_funnel.evaluating.indexing import Encoding, EvaluationIndex, ensure_evaluation_index
 from opensearch_funnel.evaluating.reports import EvaluationReport, evaluate_systems
 from opensearch_funnel.evaluating.switch import RULE, decide
@@ -57,12 +59,22 @@ _DECIDING_SPLITS = ("dev", "train")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelReport:
-    """What was measured, on which index, by which plan."""
+    """What was measured, on which index, by which plan.
+
+    Attributes:
+        report: the figures.
+        plan: the plan as it was measured; ``None`` where BM25 alone was.
+        index: where.
+        execution: how hybrid and funnel were run.
+        tracers: the systems that say how documents came to their places, by name; only while the
+            systems are open.
+    """
 
     report: EvaluationReport
     plan: FunnelPlan | None
     index: EvaluationIndex
     execution: Execution = "native"
+    tracers: Mapping[str, Tracer] = field(default_factory=dict)
 
     @property
     def degraded(self) -> int:
@@ -166,12 +178,23 @@ class Bench:
     def evaluate(self, dataset: Dataset, plan: FunnelPlan, request: Request) -> FunnelReport:
         """Load and encode what is missing, apply the plan, and measure every system.
 
+        As ``measured``, which leaves the systems open.
+        """
+        with self.measured(dataset, plan, request) as found:
+            return replace(found, tracers={})
+
+    @contextmanager
+    def measured(
+        self, dataset: Dataset, plan: FunnelPlan, request: Request
+    ) -> Iterator[FunnelReport]:
+        """Measure every system; in the context they can still be asked.
+
         Args:
             dataset: corpus, queries and judgments.
             plan: the plan to measure; its alias is replaced by the evaluation index.
             request: what to measure.
 
-        Returns:
+        Yields:
             The report; its figures count only where nothing was degraded.
 
         Raises:
@@ -181,7 +204,8 @@ class Bench:
         if set(names) <= {"bm25"}:
             index = ensure_evaluation_index(self.client, dataset, progress=self.progress)
             bm25 = bm25_system(self.client, index=index.name)
-            return self._measured([bm25], dataset, index=index, request=request, plan=None)
+            yield self._report([bm25], dataset, index=index, request=request, plan=None)
+            return
         models = self.open_encoders(plan.with_every_leg())
         index = self.encoded_index(dataset, plan, models=models)
         bound = bound_plan(self.client, as_measured(plan, index=index.name))
@@ -191,13 +215,13 @@ class Bench:
         elif "funnel" in names:
             bound = self.decided(bound, models=models, known=NOTHING_KNOWN, rerank=request.rerank)
         with self._systems.opened(bound, models=models, request=request) as systems:
-            return self._measured(systems, dataset, index=index, request=request, plan=bound)
+            yield self._report(systems, dataset, index=index, request=request, plan=bound)
 
     @property
     def _systems(self) -> EvaluatedSystems:
         return EvaluatedSystems(client=self.client, settings=self.settings, progress=self.progress)
 
-    def _measured(
+    def _report(
         self,
         systems: Sequence[System],
         dataset: Dataset,
@@ -215,7 +239,13 @@ class Bench:
             timed=request.timed,
             progress=self.progress,
         )
-        return FunnelReport(report=report, plan=plan, index=index, execution=request.execution)
+        return FunnelReport(
+            report=report,
+            plan=plan,
+            index=index,
+            execution=request.execution,
+            tracers={one.name: one.tracer for one in systems if one.tracer is not None},
+        )
 
     def open_encoders(self, plan: FunnelPlan) -> PlanModels:
         """Open the models of a plan's legs, and not its reranker."""

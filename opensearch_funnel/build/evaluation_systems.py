@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.funnel import client_funnel
 from opensearch_funnel.build.service import applied_plan, reachable_service, service_token
+from opensearch_funnel.build.tracing_systems import tracer
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, FunnelPlan
@@ -19,12 +20,15 @@ from opensearch_funnel.core.stage import PairScorer
 from opensearch_funnel.engine.applying import pipeline_name
 from opensearch_funnel.evaluating.funnel_systems import (
     client_system,
+    fused_search,
     fused_system,
     leg_system,
+    native_search,
     native_system,
     rrf_reference,
 )
 from opensearch_funnel.evaluating.measures import DEFAULT_MEASURES, Measure
+from opensearch_funnel.evaluating.reports import hits_for
 from opensearch_funnel.evaluating.systems import LATENCY_QUERIES, System, bm25_system
 from opensearch_funnel.settings import Settings
 
@@ -129,13 +133,13 @@ class EvaluatedSystems:
                     every = plan.with_every_leg()
                     systems.append(leg_system(self.client, every, leg=name, models=models))
                 elif name == "rrf":
-                    reference = rrf_reference(plan)
-                    systems.append(fused_system(self.client, reference, name=name, models=models))
+                    systems.append(self._rrf(rrf_reference(plan), request, models=models))
                 elif request.execution == "client":
                     systems.append(self._client_system(chosen, name=name, models=models))
                 else:
-                    lifted = not request.keep_deadlines
-                    native = self._native(chosen, name=name, service_url=url, lifted=lifted)
+                    native = self._native(
+                        chosen, request, name=name, service_url=url, models=models
+                    )
                     systems.append(stack.enter_context(native))
             if request.leave_one_out and "hybrid" in names:
                 rest = self._without_each_leg(hybrid, models=models, execution=request.execution)
@@ -158,13 +162,29 @@ class EvaluatedSystems:
             else:
                 yield fused_system(self.client, rest, name=WITHOUT + leg, models=models)
 
+    def _rrf(self, plan: FunnelPlan, request: Request, *, models: PlanModels) -> System:
+        told = tracer(
+            self.client,
+            plan,
+            ask=fused_search(self.client, plan, models=models),
+            models=lambda: models,
+            size=hits_for(request.measures),
+        )
+        return replace(fused_system(self.client, plan, name="rrf", models=models), tracer=told)
+
     @contextmanager
     def _native(
-        self, plan: FunnelPlan, *, name: str, service_url: str, lifted: bool
+        self,
+        plan: FunnelPlan,
+        request: Request,
+        *,
+        name: str,
+        service_url: str,
+        models: PlanModels,
     ) -> Iterator[System]:
         """Apply a plan under a name of its own, twice where deadlines are lifted."""
         base = f"{pipeline_name(plan.alias)}-{name}"
-        patient = replace(plan, deadlines=_LIFTED) if lifted else plan
+        patient = plan if request.keep_deadlines else replace(plan, deadlines=_LIFTED)
         with ExitStack() as stack:
             pipelines = {
                 chosen.plan_id: stack.enter_context(
@@ -178,13 +198,24 @@ class EvaluatedSystems:
                 )
                 for number, chosen in enumerate({p.plan_id: p for p in (patient, plan)}.values())
             }
-            yield native_system(
+            measured = pipelines[patient.plan_id]
+            system = native_system(
                 self.client,
                 plan,
                 name=name,
-                pipeline=pipelines[patient.plan_id],
+                pipeline=measured,
                 timed_pipeline=pipelines[plan.plan_id],
             )
+
+            rerankers = plan.rerank.enabled
+            told = tracer(
+                self.client,
+                plan,
+                ask=native_search(self.client, plan, pipeline=measured),
+                models=lambda: self.with_rerankers(plan, models) if rerankers else models,
+                size=hits_for(request.measures),
+            )
+            yield replace(system, tracer=told)
 
     def with_rerankers(self, plan: FunnelPlan, models: PlanModels) -> PlanModels:
         """Open the plan's cross-encoder, and the first one of a cascade, beside other models.

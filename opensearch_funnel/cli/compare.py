@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +21,9 @@ from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:
     from opensearch_funnel.build.evaluation import Switch, SystemName
+    from opensearch_funnel.core.progress import Progress
     from opensearch_funnel.evaluating.datasets import Dataset
+    from opensearch_funnel.evaluating.document_traces import Tracer
     from opensearch_funnel.evaluating.measures import Measure, Run
 
 _SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
@@ -82,6 +86,7 @@ def compare(
     from opensearch_funnel.evaluating.comparing import compare as compare_runs
     from opensearch_funnel.evaluating.comparison_page import check_report, markdown, write_report
     from opensearch_funnel.evaluating.datasets import read_dataset
+    from opensearch_funnel.evaluating.reasons import explained
     from opensearch_funnel.evaluating.trec_runs import read_run
 
     _check(compared)
@@ -89,16 +94,22 @@ def compare(
         check_report(report)
     judged = read_dataset(dataset, split=split)
     runs = {given: read_run(Path(given)) for given in compared if given not in _SYSTEMS}
-    live, degraded = _live_runs(
-        [name for name in compared if name in _SYSTEMS],
-        judged,
-        measures=measures,
-        settings=settings,
-        plan_file=plan_file,
-        rerank=rerank,
-    )
-    named = {name: {**runs, **live}[given] for name, given in _named(compared).items()}
-    found = compare_runs(named, judged, measures=measures, moved=moved)
+    systems = [name for name in compared if name in _SYSTEMS]
+    with (
+        terminal_progress() as progress,
+        _live(
+            systems,
+            judged,
+            measures=measures,
+            settings=settings,
+            plan_file=plan_file,
+            rerank=rerank,
+            progress=progress,
+        ) as live,
+    ):
+        named = {name: {**runs, **live.runs}[given] for name, given in _named(compared).items()}
+        found = compare_runs(named, judged, measures=measures, moved=moved)
+        found = explained(found, live.tracers, progress=progress)
     try:
         if report is not None:
             files = write_report(found, report)
@@ -109,13 +120,13 @@ def compare(
             sys.stdout.write(markdown(found))
         else:
             emit(
-                {**found.to_json(), "degraded": degraded},
+                {**found.to_json(), "degraded": live.degraded},
                 output=output,
                 table=lambda console: print_lines(console, comparison_lines(found)),
             )
-    if degraded:
-        click.echo(f"{degraded} answers were degraded: these figures do not count", err=True)
-    return 1 if degraded else 0
+    if live.degraded:
+        click.echo(f"{live.degraded} answers were degraded: these figures do not count", err=True)
+    return 1 if live.degraded else 0
 
 
 def _check(compared: Sequence[str]) -> None:
@@ -143,7 +154,17 @@ def _named(compared: Sequence[str]) -> dict[str, str]:
     return {name if name in alone else given: given for given, name in short.items()}
 
 
-def _live_runs(
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What the systems answered; they can still be asked why."""
+
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    tracers: Mapping[str, Tracer] = field(default_factory=dict)
+    degraded: int = 0
+
+
+@contextmanager
+def _live(
     names: Sequence[str],
     dataset: Dataset,
     *,
@@ -151,10 +172,12 @@ def _live_runs(
     settings: Settings,
     plan_file: Path,
     rerank: Switch,
-) -> tuple[dict[str, Run], int]:
-    """Ask the systems; return their rankings, and how many answers lacked a stage."""
+    progress: Progress,
+) -> Iterator[_Live]:
+    """Ask the systems that were named."""
     if not names:
-        return {}, 0
+        yield _Live()
+        return
     from opensearch_funnel.build.evaluation import Bench, Request
     from opensearch_funnel.build.plans import read_plan
     from opensearch_funnel.build.service import reachable_engine
@@ -168,8 +191,8 @@ def _live_runs(
         timed=0,
     )
     plan = read_plan(plan_file, alias=dataset.name)
-    with terminal_progress() as progress:
-        settings = reachable_engine(settings, progress=progress)
-        bench = Bench(client=connect(settings), settings=settings, progress=progress)
-        measured = bench.evaluate(dataset, plan, request)
-    return {system.name: system.run for system in measured.report.systems}, measured.degraded
+    settings = reachable_engine(settings, progress=progress)
+    bench = Bench(client=connect(settings), settings=settings, progress=progress)
+    with bench.measured(dataset, plan, request) as found:
+        runs = {system.name: system.run for system in found.report.systems}
+        yield _Live(runs, found.tracers, found.degraded)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opensearch_funnel.evaluating.comparing import Comparison, Move, Moves
+    from opensearch_funnel.evaluating.comparing import Comparison
+    from opensearch_funnel.evaluating.moves import Move, Moves
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -35,6 +36,9 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield reading(comparison)
     for moves in comparison.moves:
         yield from _moved(moves)
+    if comparison.why_note:
+        yield ""
+        yield comparison.why_note
 
 
 def _moved(moves: Moves) -> Iterator[str]:
@@ -48,22 +52,31 @@ def _moved(moves: Moves) -> Iterator[str]:
             text = " ".join(move.query.text.split())
             yield f"{move.difference:+.4f}  {move.query.query_id}: {text}"
             yield from (f"         {line}" for line in _sides(moves, move))
+            yield from (f"         {line}" for line in _why(moves, move))
 
 
 def _sides(moves: Moves, move: Move) -> Iterator[str]:
-    from opensearch_funnel.evaluating.comparison_page import first_relevant, top
+    from opensearch_funnel.evaluating.moved_page import first_relevant, top
 
     names = (moves.difference.reference, moves.difference.system)
     sides = (move.reference, move.system)
-    lines = _columns(
+    yield from _columns(
         [
             (name, f"{side.value:.4f}", f"first relevant {first_relevant(side)}", top(side))
             for name, side in zip(names, sides, strict=True)
         ]
     )
-    for line, side in zip(lines, sides, strict=True):
-        yield line
-        yield from (f"  {reason}" for reason in side.reasons)
+
+
+def _why(moves: Moves, move: Move) -> Iterator[str]:
+    """Say of the document that decides most how it came to its places."""
+    from opensearch_funnel.evaluating.reasons import reason_lines
+
+    names = (moves.difference.reference, moves.difference.system)
+    for document in move.deciding[:1]:
+        first, *rest = reason_lines(document, names=names)
+        yield f"why: {first}"
+        yield from (f"     {line}" for line in rest)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.datasets import Dataset
 from opensearch_funnel.evaluating.differences import Difference, differences
 from opensearch_funnel.evaluating.measures import (
@@ -20,6 +19,7 @@ from opensearch_funnel.evaluating.measures import (
     mean,
     measure_run,
 )
+from opensearch_funnel.evaluating.moves import Moves, moves_of
 from opensearch_funnel.evaluating.significance import (
     Outcomes,
     cohens_d,
@@ -31,9 +31,6 @@ from opensearch_funnel.evaluating.significance import (
 LEVEL = 0.05
 """A corrected p below this is called a difference."""
 JUDGED = Measure("Judged", 10)
-Why = Callable[[str, Query], Sequence[str]]
-"""Says what the stages of a system, by its name, did with a query: a sentence each."""
-_TOP = 3
 _DIGITS = 6
 
 
@@ -121,84 +118,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """What one system did with one query.
-
-    Attributes:
-        value: what the measure gives.
-        first_relevant: the rank of the first relevant document; ``None`` where there is none.
-        top: the first documents with their grades; ``None`` where nobody judged one.
-        reasons: what its stages did with the query, a sentence each, where they were asked.
-    """
-
-    value: float
-    first_relevant: int | None
-    top: Sequence[tuple[str, int | None]]
-    reasons: Sequence[str] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--output json`` prints of a side."""
-        plain: dict[str, Any] = {
-            "value": _rounded(self.value),
-            "first_relevant": self.first_relevant,
-            "top": [{"id": doc_id, "grade": grade} for doc_id, grade in self.top],
-        }
-        return {**plain, "reasons": list(self.reasons)} if self.reasons else plain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A query that a system answers much better, or much worse, than its reference.
-
-    Attributes:
-        query: the query.
-        difference: the system's value minus that of the reference.
-        reference: what the reference did.
-        system: what the system did.
-    """
-
-    query: Query
-    difference: float
-    reference: Side
-    system: Side
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--output json`` prints of a query."""
-        return {
-            "query_id": self.query.query_id,
-            "text": self.query.text,
-            "difference": _rounded(self.difference),
-            "reference": self.reference.to_json(),
-            "system": self.system.to_json(),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moves:
-    """The queries that moved most between two systems, the largest difference first.
-
-    Attributes:
-        difference: the pair.
-        measure: by which measure they moved.
-        gained: the reference is worse on these.
-        lost: the reference is better on these.
-    """
-
-    difference: Difference
-    measure: Measure
-    gained: Sequence[Move]
-    lost: Sequence[Move]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--output json`` prints of them."""
-        return {
-            "measure": str(self.measure),
-            "gained": [move.to_json() for move in self.gained],
-            "lost": [move.to_json() for move in self.lost],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Systems measured on one split, each with all before it.
 
@@ -207,12 +126,14 @@ class Comparison:
         systems: in the order they were named.
         verdicts: of each pair and measure.
         moves: of each pair, by the first measure.
+        why_note: what is missing in the reasons for these moves.
     """
 
     dataset: Dataset
     systems: Sequence[Compared]
     verdicts: Sequence[Verdict]
     moves: Sequence[Moves]
+    why_note: str = ""
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -255,6 +176,7 @@ class Comparison:
             "systems": {one.name: one.to_json() for one in self.systems},
             "differences": found,
             "moved": {moves.difference.name: moves.to_json() for moves in self.moves},
+            "why_note": self.why_note,
             "notes": self.notes,
         }
 
@@ -265,7 +187,6 @@ def compare(
     *,
     measures: Sequence[Measure] = DEFAULT_MEASURES,
     moved: int = 5,
-    why: Why | None = None,
 ) -> Comparison:
     """Compare every system with those that were named before it.
 
@@ -274,7 +195,6 @@ def compare(
         dataset: queries and judgments.
         measures: what to compare by; the first says which queries moved most.
         moved: so many queries of those that gained most, and of those that lost most.
-        why: is asked about each query that moved; for runs out of files nobody can say.
 
     Raises:
         InputError: there is only one system, or one ranks no query of the data set.
@@ -289,7 +209,7 @@ def compare(
         dataset=dataset,
         systems=systems,
         verdicts=_verdicts(found),
-        moves=[_moves(one, systems, dataset=dataset, most=moved, why=why) for one in found],
+        moves=[_moves(one, systems, dataset=dataset, most=moved) for one in found],
     )
 
 
@@ -328,44 +248,15 @@ def _verdicts(found: Sequence[Difference]) -> list[Verdict]:
 
 
 def _moves(
-    difference: Difference,
-    systems: Sequence[Compared],
-    *,
-    dataset: Dataset,
-    most: int,
-    why: Why | None,
+    difference: Difference, systems: Sequence[Compared], *, dataset: Dataset, most: int
 ) -> Moves:
-    named = {one.name: one for one in systems}
     measure = next(iter(difference.values))
-    values = difference.values[measure]
-
-    def side(name: str, query: Query) -> Side:
-        ranking = named[name].run.get(query.query_id, ())
-        grades = dataset.qrels[query.query_id]
-        relevant = (rank for rank, one in enumerate(ranking, start=1) if grades.get(one, 0) > 0)
-        return Side(
-            value=named[name].values[measure][query.query_id],
-            first_relevant=next(relevant, None),
-            top=[(doc_id, grades.get(doc_id)) for doc_id in ranking[:_TOP]],
-            reasons=why(name, query) if why else (),
-        )
-
-    def move(query: Query) -> Move:
-        return Move(
-            query=query,
-            difference=values[query.query_id],
-            reference=side(difference.reference, query),
-            system=side(difference.system, query),
-        )
-
-    # Sorting keeps the order of the queries where two moved alike.
-    lost = sorted(dataset.queries, key=lambda query: values[query.query_id])
-    gained = sorted(dataset.queries, key=lambda query: -values[query.query_id])
-    return Moves(
-        difference=difference,
-        measure=measure,
-        gained=[move(query) for query in gained[:most] if values[query.query_id] > 0],
-        lost=[move(query) for query in lost[:most] if values[query.query_id] < 0],
+    return moves_of(
+        difference,
+        runs={one.name: one.run for one in systems},
+        values={one.name: one.values[measure] for one in systems},
+        dataset=dataset,
+        most=most,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.evaluating.comparing import LEVEL, Compared, Comparison, Move, Moves, Side
+from opensearch_funnel.evaluating.comparing import LEVEL, Compared, Comparison
 from opensearch_funnel.evaluating.difference_plot import draw_differences, require_plots
 from opensearch_funnel.evaluating.measures import bootstrap_interval, mean
+from opensearch_funnel.evaluating.moved_page import how_to_read, moved_blocks
 from opensearch_funnel.evaluating.pages import (
     Block,
     Heading,
@@ -23,8 +24,7 @@ from opensearch_funnel.evaluating.whole_files import write_whole
 
 _ENDINGS = (".md", ".html")
 _SMALL_P = 1e-4
-_TOP_COLUMN = "top 3 (grade, - where nobody judged)"
-# Stands where a document has no grade, a query no relevant document, an effect no value.
+# Stands where an effect has no value.
 _NOTHING = "-"
 
 
@@ -104,8 +104,12 @@ def page(comparison: Comparison, *, drawn: bool = False) -> Iterator[Block]:
                 draw_differences(verdict),
                 f"Difference of each query in {verdict.measure}, {pair}, sorted",
             )
+    told = " ".join(filter(None, (how_to_read(comparison.moves), comparison.why_note)))
+    if told:
+        yield Heading("Why queries moved")
+        yield Paragraph(told)
     for moves in comparison.moves:
-        yield from _moved(moves)
+        yield from moved_blocks(moves)
 
 
 DIFFERENCE_COLUMNS = (
@@ -162,23 +166,6 @@ def reading(comparison: Comparison) -> str:
     )
 
 
-def first_relevant(side: Side) -> str:
-    """Return the rank of the first relevant document, or a dash."""
-    return _NOTHING if side.first_relevant is None else str(side.first_relevant)
-
-
-def top(side: Side) -> str:
-    """Return the first documents with their grades.
-
-    Example:
-        >>> top(Side(value=0.5, first_relevant=1, top=[("d1", 2), ("d7", None)]))
-        'd1 (2), d7 (-)'
-    """
-    return ", ".join(
-        f"{doc_id} ({_NOTHING if grade is None else grade})" for doc_id, grade in side.top
-    )
-
-
 def _reached(system: Compared) -> tuple[str, ...]:
     cells = []
     for values in system.values.values():
@@ -194,35 +181,6 @@ def _judged_note(comparison: Comparison) -> str:
         "A document that nobody judged counts as not relevant: where judged@10 is low, or differs "
         "between systems, look at Bpref and at condensed measures, too."
     )
-
-
-def _moved(moves: Moves) -> Iterator[Block]:
-    names = (moves.difference.reference, moves.difference.system)
-    for word, found in (("gained", moves.gained), ("lost", moves.lost)):
-        if not found:
-            continue
-        yield Heading(f"Queries on which {names[1]} {word} most over {names[0]}")
-        why = any(side.reasons for move in found for side in (move.reference, move.system))
-        header = (
-            "query",
-            "difference",
-            "system",
-            str(moves.measure),
-            "first relevant",
-            _TOP_COLUMN,
-        )
-        rows = [row for move in found for row in _rows(move, names=names, why=why)]
-        yield Table((*header, "why") if why else header, rows, frozenset({0, 2, 5, 6}))
-
-
-def _rows(move: Move, *, names: Sequence[str], why: bool) -> Iterator[tuple[str, ...]]:
-    heads = (
-        (f"{move.query.query_id}: {move.query.text}", f"{move.difference:+.4f}"),
-        ("", ""),
-    )
-    for head, name, side in zip(heads, names, (move.reference, move.system), strict=True):
-        row = (*head, name, f"{side.value:.4f}", first_relevant(side), top(side))
-        yield (*row, " ".join(side.reasons)) if why else row
 
 
 def _p(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from opensearchpy import OpenSearch
@@ -13,8 +14,11 @@ from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, LegName, PerQu
 from opensearch_funnel.core.ranking import Query, Ranking
 from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.queries import leg_queries, multi_match
-from opensearch_funnel.engine.searching import search, search_fused
+from opensearch_funnel.engine.searching import Response, search, search_fused
 from opensearch_funnel.evaluating.systems import Answer, System, whole_page
+
+Ask = Callable[[Query, int], Response]
+"""Asks for so many documents, and returns what the engine answers."""
 
 
 def leg_system(client: OpenSearch, plan: FunnelPlan, *, leg: LegName, models: PlanModels) -> System:
@@ -31,13 +35,30 @@ def leg_system(client: OpenSearch, plan: FunnelPlan, *, leg: LegName, models: Pl
 
 def fused_system(client: OpenSearch, plan: FunnelPlan, *, name: str, models: PlanModels) -> System:
     """Return the legs of a plan, encoded here and fused by the engine, without the service."""
+    ask = fused_search(client, plan, models=models)
+    return System(name, lambda query, size: Answer(whole_page(ask(query, size))))
 
-    def ask(query: Query, size: int) -> Answer:
+
+def fused_search(client: OpenSearch, plan: FunnelPlan, *, models: PlanModels) -> Ask:
+    """Return what asks a plan's legs, encoded here and fused by the engine."""
+
+    def ask(query: Query, size: int) -> Response:
         lexical = multi_match(query.text, fields=plan.text_fields)
         legs = leg_queries(plan, text=query.text, bm25=lexical, models=models)
-        return Answer(whole_page(search_fused(client, plan, legs=legs, size=size)))
+        return search_fused(client, plan, legs=legs, size=size)
 
-    return System(name, ask)
+    return ask
+
+
+def native_search(client: OpenSearch, plan: FunnelPlan, *, pipeline: str) -> Ask:
+    """Return what sends a plain query through an applied pipeline."""
+    return lambda query, size: search(
+        client,
+        plan.alias,
+        query=multi_match(query.text, fields=plan.text_fields),
+        size=size,
+        pipeline=pipeline,
+    )
 
 
 def rrf_reference(plan: FunnelPlan) -> FunnelPlan:
@@ -84,13 +105,7 @@ def native_system(
     """
 
     def through(chosen: str, query: Query, size: int) -> Answer:
-        response = search(
-            client,
-            plan.alias,
-            query=multi_match(query.text, fields=plan.text_fields),
-            size=size,
-            pipeline=chosen,
-        )
+        response = native_search(client, plan, pipeline=chosen)(query, size)
         return Answer(whole_page(response), degraded=degraded(response))
 
     return System(

@@ -19,7 +19,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { padding: .3rem .7rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
-td { min-width: 7rem } td:first-child { min-width: 9rem } td.number { min-width: 0 }
+td { min-width: 5rem } td.number { min-width: 0 } td.wide { min-width: 16rem }
 th { white-space: nowrap } td.number, th.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums }
 img { max-width: 100%; height: auto }
@@ -48,11 +48,13 @@ class Table:
         header: the columns' names.
         rows: as many cells each.
         texts: columns that hold texts; all others are numbers, and set to the right.
+        wide: columns of texts that want more room than others.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     texts: frozenset[int] = frozenset({0})
+    wide: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +132,18 @@ def _html(block: Block) -> str:
         case Picture(svg, alt):
             source = f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
             return f'<p><img src="{source}" alt="{escape(alt)}"></p>'
-        case Table(header, rows, texts):
-            head = _cells("th", header, texts=texts)
-            lines = "\n".join(_cells("td", row, texts=texts) for row in rows)
+        case Table(header, rows):
+            head = _cells("th", header, table=block)
+            lines = "\n".join(_cells("td", row, table=block) for row in rows)
             return f"<table>\n<thead>\n{head}\n</thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
 
 
-def _cells(tag: str, cells: Sequence[str], *, texts: frozenset[int]) -> str:
-    written = (
-        f"<{tag}>{escape(cell)}</{tag}>"
-        if column in texts
-        else f'<{tag} class="number">{escape(cell)}</{tag}>'
-        for column, cell in enumerate(cells)
-    )
+def _cells(tag: str, cells: Sequence[str], *, table: Table) -> str:
+    written = []
+    for column, cell in enumerate(cells):
+        kind = "" if column in table.texts else ' class="number"'
+        kind = ' class="wide"' if column in table.wide else kind
+        written.append(f"<{tag}{kind}>{escape(cell)}</{tag}>")
     return f"<tr>{''.join(written)}</tr>"
 
 

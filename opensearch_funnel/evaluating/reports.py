@@ -107,6 +107,16 @@ class EvaluationReport:
         return plain
 
 
+def hits_for(measures: Sequence[Measure]) -> int:
+    """Return how many documents a system is asked for: enough for each of the measures.
+
+    Example:
+        >>> hits_for([Measure("nDCG", 10)]), hits_for([Measure("R", 500), Measure("nDCG", 10)])
+        (100, 500)
+    """
+    return max(HITS, *(measure.cutoff for measure in measures))
+
+
 def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how
     systems: Sequence[System],
     dataset: Dataset,
@@ -131,7 +141,7 @@ def evaluate_systems(  # noqa: PLR0913 - what is measured, on what, and how
     Raises:
         EngineError: a system failed at a query; says which.
     """
-    size = max(HITS, *(measure.cutoff for measure in measures))
+    size = hits_for(measures)
     reports: list[SystemReport] = []
     for system in systems:
         run = run_system(system, dataset.queries, size=size, progress=progress)

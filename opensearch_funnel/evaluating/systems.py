@@ -15,6 +15,7 @@ from opensearch_funnel.core.errors import EngineError
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.engine.queries import multi_match
+from opensearch_funnel.evaluating.document_traces import Tracer
 
 _PLAIN = {"search_pipeline": "_none", "allow_partial_search_results": "false"}
 LATENCY_QUERIES = 200
@@ -48,11 +49,13 @@ class System:
         name: how reports call it.
         search: answers the queries that are measured.
         timed: answers the queries that are timed, where that is another way (with deadlines).
+        tracer: says how documents came to their places, where there are stages to ask.
     """
 
     name: str
     search: Search
     timed: Search | None = None
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +138,11 @@ def measure_latency(
         system: what to time.
         queries: where to draw from.
         size: how many documents to ask for.
-        most: at most so many queries, drawn by a fixed seed.
+        most: at most so many queries, drawn by a fixed seed; 0 times nothing.
         progress: told of every query.
     """
+    if most == 0:
+        return Latency(0.0, 0.0)
     some = random.Random(_SEED).sample(list(queries), k=min(most, len(queries)))  # noqa: S311
     taken: list[float] = []
     degraded = 0

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -17,6 +18,11 @@ from click.testing import CliRunner, Result
 
 from opensearch_funnel.cli.compare import compare
 from opensearch_funnel.cli.main import main
+from opensearch_funnel.evaluating.comparing import Verdict
+from opensearch_funnel.evaluating.difference_plot import draw_differences
+from opensearch_funnel.evaluating.differences import Difference
+from opensearch_funnel.evaluating.measures import Measure
+from opensearch_funnel.evaluating.significance import outcomes
 from opensearch_funnel.evaluating.trec_runs import write_runs
 
 NASTY = "<b>fish & chips</b> | $x_2$ 魚"
@@ -98,6 +104,45 @@ def test_an_html_report_stands_alone(films: Path) -> None:
         drawn = ET.fromstring(base64.b64decode(svg))  # noqa: S314 - our own drawing
         assert drawn.tag.endswith("svg")
     assert [path.name for path in report.parent.iterdir()] == ["report.html"]
+
+
+def test_a_report_on_thousands_of_queries_stays_small() -> None:
+    rng = Random(1)  # noqa: S311 - nothing secret
+    values = {f"q{number}": rng.gauss(0.05, 0.2) for number in range(20_000)}
+    measure = Measure("nDCG", 10)
+    difference = Difference(system="new", reference="old", values={measure: values})
+    verdict = Verdict(
+        difference=difference,
+        measure=measure,
+        p=0.01,
+        corrected_p=0.01,
+        effect=0.25,
+        outcomes=outcomes(values),
+    )
+    svg = draw_differences(verdict)
+    assert len(svg) < 25_000
+    # Names and figures are text: their letters are not drawn, and their digits are all there.
+    assert f">mean: {difference.mean(measure):+.4f}<".encode() in svg
+
+
+def test_run_files_say_why_in_ranks_alone(films: Path) -> None:
+    runs = films.parent / "runs"
+    arguments = (runs / "old.run", runs / "new.run", "--dataset", films, "--moved", "1")
+    note = "Why is told in ranks alone: run files and bm25 have no stages that could be asked."
+    shown = called(*arguments).stdout
+    assert "why: good (1) rose from 2 to 1\n" in shown
+    assert "why: good (1) fell out from 2\n" in shown
+    assert shown.endswith(f"\n{note}\n")
+    plain = found(*arguments)
+    assert plain["why_note"] == note
+    [lost] = plain["moved"]["new - old"]["lost"]
+    assert lost["deciding"] == [
+        {"id": "good", "grade": 1, "reference_rank": 2, "system_rank": None}
+    ]
+    text = called(*arguments, "--output", "markdown").stdout
+    assert note in text
+    assert "| query | document (grade) | rank |\n" in text
+    assert "| q05 | good (1) | 2 → - |\n" in text
 
 
 def test_a_markdown_report_has_its_drawings_beside_it(films: Path) -> None:

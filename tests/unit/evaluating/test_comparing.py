@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ from opensearch_funnel.cli.comparison_lines import comparison_lines
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.comparing import compare
-from opensearch_funnel.evaluating.comparison_page import markdown, page
+from opensearch_funnel.evaluating.comparison_page import markdown
 from opensearch_funnel.evaluating.datasets import Dataset
 from opensearch_funnel.evaluating.measures import Measure
-from opensearch_funnel.evaluating.pages import Table
 
 RECIPROCAL, SUCCESS = Measure("MRR", 10), Measure("Success", 1)
 MEASURES = (RECIPROCAL, SUCCESS)
@@ -106,26 +104,10 @@ def test_the_queries_that_moved_most_say_what_each_system_did() -> None:
             "first_relevant": 4,
             "top": [{"id": one, "grade": None} for one in ("x", "y", "z")],
         },
+        "deciding": [{"id": "good", "grade": 2, "reference_rank": 2, "system_rank": 4}],
     }
     assert moves.lost[0].system.first_relevant is None
     assert moves.lost[0].system.top == []
-
-
-def test_who_can_say_why_is_asked_about_the_queries_that_moved() -> None:
-    def why(system: str, query: Query) -> Sequence[str]:
-        return [f"{system} read {query.text!r}."] if system == "new" else []
-
-    new = {**SECOND, "q03": ["good"]}
-    found = compare({"old": SECOND, "new": new}, TWENTY, measures=MEASURES, why=why)
-    [move] = found.moves[0].gained
-    assert (move.reference.reasons, move.system.reasons) == ([], ["new read 'text of q03'."])
-    assert found.to_json()["moved"]["new - old"]["gained"][0]["system"]["reasons"] == [
-        "new read 'text of q03'."
-    ]
-    assert "| new read 'text of q03'. |" in markdown(found)
-    assert "           new read 'text of q03'." in list(comparison_lines(found))
-    [*_, moved] = [block for block in page(found) if isinstance(block, Table)]
-    assert (moved.header[-1], moved.rows[1][-1]) == ("why", "new read 'text of q03'.")
 
 
 def test_queries_that_are_missing_or_foreign_are_counted() -> None:
@@ -163,9 +145,10 @@ def test_lines_for_a_terminal_stand_below_one_another() -> None:
     ]
     start = next(number for number, line in enumerate(lines) if line.startswith("difference"))
     assert lines[start + 1].split()[:5] == ["new", "over", "old", "MRR@10", "+0.0250"]
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "new gained most over old, MRR@10; top 3 with grades, - where nobody judged",
         "+0.5000  q03: text of q03",
         "         old  0.5000  first relevant 2  bad (0), good (2)",
         "         new  1.0000  first relevant 1  good (2)",
+        "         why: good (2) rose from 2 to 1",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from opensearch_funnel.evaluating.comparing import compare
+from opensearch_funnel.evaluating.datasets import read_dataset
+from opensearch_funnel.evaluating.measures import Measure
 from opensearch_funnel.evaluating.significance import (
     EXACT_UP_TO,
     cohens_d,
@@ -17,6 +21,7 @@ from opensearch_funnel.evaluating.significance import (
     outcomes,
     randomisation_p,
 )
+from opensearch_funnel.training.bm25 import TextIndex
 
 
 def named(differences: list[float]) -> dict[str, float]:
@@ -62,6 +67,28 @@ def test_p_is_near_that_of_scipy_where_patterns_are_drawn(shift: float) -> None:
     assert randomisation_p(named(differences), samples=samples) == pytest.approx(
         expected, abs=error
     )
+
+
+@pytest.mark.datasets
+@pytest.mark.parametrize(("b", "verdict"), [(0.0, "worse"), (0.65, "not shown")])
+def test_the_verdict_on_a_real_set_is_that_of_scipy(datasets: Path, b: float, verdict: str) -> None:
+    dataset = read_dataset(datasets / "cranfield")
+    documents = list(dataset.documents())
+    texts = [f"{one.source.get('title', '')} {one.source.get('text', '')}" for one in documents]
+
+    def run(index: TextIndex) -> dict[str, list[str]]:
+        return {
+            query.query_id: [documents[place].doc_id for place in index.search(query.text, k=100)]
+            for query in dataset.queries
+        }
+
+    runs = {"plain": run(TextIndex(texts)), "other": run(TextIndex(texts, b=b))}
+    [found] = compare(runs, dataset, measures=[Measure("nDCG", 10)]).verdicts
+    expected = p_of_scipy(list(found.values.values()), samples=20_000)
+    error = 5 * sqrt(2 * max(expected * (1 - expected), 1 / 20_000) / 20_000)
+    assert found.p == pytest.approx(expected, abs=error)
+    assert (found.p < 0.05) == (expected < 0.05)
+    assert found.word == verdict
 
 
 def test_p_is_the_same_every_time_and_in_any_order_of_queries() -> None:
