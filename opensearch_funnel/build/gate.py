@@ -11,10 +11,10 @@ from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.evaluating.datasets import Dataset
+from opensearch_funnel.evaluating.formats.trec_run import read_measurable_run
 from opensearch_funnel.evaluating.gating.quality import Again
 from opensearch_funnel.evaluating.gating.snapshot import Circumstances, Timing, snapshot_of
 from opensearch_funnel.evaluating.measures import Measure, measure_run
-from opensearch_funnel.evaluating.trec_runs import read_run
 
 _ENDING = ".run"
 
@@ -108,7 +108,8 @@ def measured_runs(
             f"{folder} has no run of {', '.join(missing)}; it has: {', '.join(files)} (--systems)"
         )
     chosen = {name: path for name, path in files.items() if name in systems or not systems}
-    runs = {name: read_run(path) for name, path in chosen.items()}
+    read = {name: read_measurable_run(path) for name, path in chosen.items()}
+    runs = {name: one.run.doc_ids for name, one in read.items()}
     for name, run in runs.items():
         if not {query_id for query_id, ranking in run.items() if ranking} & dataset.qrels.keys():
             raise InputError(
@@ -118,7 +119,9 @@ def measured_runs(
     values = {
         name: measure_run(run, qrels=dataset.qrels, measures=measures) for name, run in runs.items()
     }
-    return Again(snapshot=snapshot_of(dataset, values), notes=_run_notes(runs, dataset))
+    told = [f"{name}: {finding}" for name, one in read.items() for finding in one.findings]
+    notes = [*told, *_run_notes(runs, dataset)]
+    return Again(snapshot=snapshot_of(dataset, values), notes=notes)
 
 
 def _run_notes(runs: Mapping[str, Mapping[str, Sequence[str]]], dataset: Dataset) -> list[str]:

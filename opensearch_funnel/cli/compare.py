@@ -15,6 +15,7 @@ import rich_click as click
 from opensearch_funnel.cli.choices import dataset_option, measures_option, plan_option
 from opensearch_funnel.cli.comparison_lines import comparison_lines
 from opensearch_funnel.cli.connection import engine_options
+from opensearch_funnel.cli.judgments.sources import findings_json, tell
 from opensearch_funnel.cli.output import emit, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import Settings
@@ -86,14 +87,27 @@ def compare(
     from opensearch_funnel.evaluating.comparing import compare as compare_runs
     from opensearch_funnel.evaluating.comparison_page import check_report, markdown, write_report
     from opensearch_funnel.evaluating.datasets import read_dataset
+    from opensearch_funnel.evaluating.formats.against import (
+        qrels_against_corpus,
+        run_against_corpus,
+    )
+    from opensearch_funnel.evaluating.formats.trec_run import read_measurable_run
     from opensearch_funnel.evaluating.reasons import explained
-    from opensearch_funnel.evaluating.trec_runs import read_run
 
     _check(compared)
     if report is not None:
         check_report(report)
     judged = read_dataset(dataset, split=split)
-    runs = {given: read_run(Path(given)) for given in compared if given not in _SYSTEMS}
+    read = {given: read_measurable_run(Path(given)) for given in compared if given not in _SYSTEMS}
+    ids = judged.doc_ids()
+    about_dataset = (*judged.findings, *qrels_against_corpus(judged.qrels, ids))
+    about_runs = {
+        given: (*one.findings, *run_against_corpus(one.run, ids)) for given, one in read.items()
+    }
+    tell((finding for finding in about_dataset if finding.is_fault), strict=False)
+    for given, findings in about_runs.items():
+        tell(findings, strict=False, of=given)
+    runs = {given: one.run.doc_ids for given, one in read.items()}
     systems = [name for name in compared if name in _SYSTEMS]
     with (
         terminal_progress() as progress,
@@ -120,7 +134,14 @@ def compare(
             sys.stdout.write(markdown(found))
         else:
             emit(
-                {**found.to_json(), "degraded": live.degraded},
+                {
+                    **found.to_json(),
+                    "degraded": live.degraded,
+                    "findings": findings_json(about_dataset),
+                    "run_findings": {
+                        given: findings_json(findings) for given, findings in about_runs.items()
+                    },
+                },
                 output=output,
                 table=lambda console: print_lines(console, comparison_lines(found)),
             )

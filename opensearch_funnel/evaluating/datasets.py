@@ -10,15 +10,18 @@ from pathlib import Path
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.documents.document import Document
-from opensearch_funnel.documents.lines import numbered_lines
-from opensearch_funnel.documents.objects import read_objects
 from opensearch_funnel.documents.readers import corpus_file, read_documents
+from opensearch_funnel.evaluating.formats.beir import (
+    judged_elsewhere,
+    qrels_file,
+    qrels_rows,
+    query_rows,
+)
+from opensearch_funnel.evaluating.formats.findings import Finding, Findings, Kind
+from opensearch_funnel.evaluating.formats.grades import grade_of, is_decimal, is_whole
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id → document id → grade; a grade above 0 is relevant."""
-
-_COLUMNS = 3
-_HEADER = "query-id, corpus-id and score"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class Dataset:
         qrels: the judgments of these queries.
         skipped_queries: judged queries without a relevant document; nothing can be measured
             on them.
+        findings: what is odd about judgments and queries, and what was left out.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Dataset:
     queries: tuple[Query, ...]
     qrels: Qrels
     skipped_queries: int
+    findings: tuple[Finding, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -54,6 +59,10 @@ class Dataset:
     def documents(self) -> Iterator[Document]:
         """Read the corpus."""
         return read_documents(self.corpus, format="beir")
+
+    def doc_ids(self) -> frozenset[str]:
+        """Read the ids of the corpus."""
+        return frozenset(document.doc_id for document in self.documents())
 
 
 def read_dataset(folder: Path, *, split: str = "test") -> Dataset:
@@ -70,17 +79,22 @@ def read_dataset(folder: Path, *, split: str = "test") -> Dataset:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: name a data set in the BEIR layout")
     corpus = corpus_file(folder)
-    judged = read_qrels(_qrels_file(folder, split=split))
+    findings = Findings()
+    judged = read_qrels(qrels_file(folder, split=split), findings=findings)
     useful = {query_id: g for query_id, g in judged.items() if max(g.values()) > 0}
     if not useful:
         raise InputError(f"no query of split {split!r} in {folder} has a relevant document")
-    texts = _texts(queries_file(folder))
+    texts = _texts(folder)
     for query_id in useful:
         if query_id not in texts:
             raise InputError(
                 f"query {query_id!r} of qrels/{split}.tsv is not in {folder / 'queries.jsonl'}: "
                 "add it there or remove its judgments"
             )
+    elsewhere = judged_elsewhere(folder, split=split)
+    for query_id in sorted(texts.keys() - judged.keys()):
+        kind = Kind.OTHER_SPLIT if query_id in elsewhere else Kind.UNJUDGED
+        findings.add(kind, f"query {query_id!r}")
     return Dataset(
         name=folder.resolve().name,
         split=split,
@@ -88,34 +102,36 @@ def read_dataset(folder: Path, *, split: str = "test") -> Dataset:
         queries=tuple(Query(text=texts[i], query_id=i) for i in sorted(useful)),
         qrels=useful,
         skipped_queries=len(judged) - len(useful),
+        findings=findings.all(),
     )
 
 
-def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+def read_qrels(path: Path, *, findings: Findings | None = None) -> dict[str, dict[str, int]]:
     """Read judgments: a header line, then query id, document id and grade, separated by tabs.
+
+    Args:
+        path: the file.
+        findings: is told of what is odd and no error.
 
     Raises:
         InputError: the header is missing, a line has another shape, a grade is not a whole
             number, or a document is judged twice with different grades.
     """
+    told = Findings() if findings is None else findings
     qrels: dict[str, dict[str, int]] = {}
-    for number, text in numbered_lines(path):
-        columns = text.split("\t")
-        if not text.strip():
-            continue
-        if len(columns) != _COLUMNS:
-            raise InputError(
-                f"{path}:{number}: {len(columns)} columns; expected {_HEADER}, separated by tabs"
-            )
-        query_id, doc_id, given = columns
-        grade = _grade(given)
-        if number == 1:
-            if grade is not None:
-                raise InputError(f"{path}:1: expected a header line: {_HEADER}")
-            continue
-        if grade is None:
+    for number, query_id, doc_id, given in qrels_rows(path):
+        where = f"document {doc_id!r} of query {query_id!r}"
+        grade = grade_of(given)
+        if grade is None or not is_whole(grade):
             raise InputError(f"{path}:{number}: grade {given!r} is not a whole number")
-        if qrels.setdefault(query_id, {}).setdefault(doc_id, grade) != grade:
+        if is_decimal(given):
+            told.add(Kind.DECIMAL_GRADE, f"{given!r} for {where}", line=number)
+        known = qrels.setdefault(query_id, {})
+        if doc_id not in known:
+            known[doc_id] = int(grade)
+        elif known[doc_id] == grade:
+            told.add(Kind.REPEATED, where, line=number)
+        else:
             raise InputError(
                 f"{path}:{number}: document {doc_id!r} has another grade for query "
                 f"{query_id!r} further up: remove one of the two"
@@ -125,42 +141,11 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     return qrels
 
 
-def _grade(text: str) -> int | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return int(value) if value.is_integer() else None
-
-
-def _qrels_file(folder: Path, *, split: str) -> Path:
-    path = folder / "qrels" / f"{split}.tsv"
-    if not path.is_file():
-        there = sorted(found.stem for found in (folder / "qrels").glob("*.tsv"))
-        hint = f"there are: {', '.join(there)} (--split)" if there else "it holds the judgments"
-        raise InputError(f"{path} is missing; {hint}")
-    return path
-
-
-def queries_file(folder: Path) -> Path:
-    """Return the file with the queries of a BEIR folder.
-
-    Raises:
-        InputError: there is none.
-    """
-    for name in ("queries.jsonl", "queries.jsonl.gz"):
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(f"{folder / 'queries.jsonl'} is missing; it holds _id and text of each query")
-
-
-def _texts(path: Path) -> dict[str, str]:
+def _texts(folder: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
-    for number, line in read_objects(path):
-        query_id, text = line.get("_id"), line.get("text")
-        if not isinstance(query_id, str | int) or not isinstance(text, str):
-            raise InputError(f"{path}:{number}: expected _id and text")
-        if texts.setdefault(str(query_id), text) != text:
+    for number, query_id, text, _ in query_rows(folder):
+        if texts.setdefault(query_id, text) != text:
+            path = folder / "queries.jsonl"
             raise InputError(f"{path}:{number}: query {query_id!r} has another text further up")
     return texts
 

@@ -20,7 +20,7 @@ from opensearch_funnel.evaluating.formats.model import (
     ScoredDocument,
 )
 from opensearch_funnel.evaluating.formats.reading import read_judgments
-from opensearch_funnel.evaluating.formats.trec_run import read_run, run_files
+from opensearch_funnel.evaluating.formats.trec_run import ranked, read_run, run_files
 from opensearch_funnel.evaluating.formats.writing import judgments_files, save
 
 TARGETS: dict[Format, str] = {
@@ -107,12 +107,9 @@ def test_any_text_comes_back_or_is_refused(name: Format, judgments: Judgments) -
     assert _content(found, with_ids=with_ids) == _content(judgments, with_ids=with_ids)
 
 
-SCORES = st.floats(allow_nan=False, allow_infinity=False)
+SCORES = st.floats(allow_nan=False, allow_infinity=False, width=32) | st.sampled_from([0.0, 1.0])
 RANKINGS = st.dictionaries(IDS, SCORES, min_size=1, max_size=6).map(
-    lambda scores: tuple(
-        ScoredDocument(doc_id, score)
-        for doc_id, score in sorted(scores.items(), key=lambda e: -e[1])
-    )
+    lambda scores: tuple(ScoredDocument(doc_id, scores[doc_id]) for doc_id in ranked(scores))
 )
 
 

@@ -12,8 +12,8 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opensearch_funnel.evaluating.formats.trec_run import ranked
 from opensearch_funnel.evaluating.measures import Measure, measure_run
-from opensearch_funnel.evaluating.trec_runs import ranked
 
 DOC_IDS = [f"d{number}" for number in range(12)]
 GRADES = st.dictionaries(st.sampled_from(DOC_IDS), st.integers(-2, 3), min_size=1)

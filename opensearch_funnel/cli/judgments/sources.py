@@ -76,15 +76,21 @@ def corpus_ids(corpus: Path | None, *, name: str, format_name: str) -> frozenset
     return frozenset(document.doc_id for document in read_documents(corpus))
 
 
-def tell(findings: Iterable[Finding], *, strict: bool) -> None:
+def tell(findings: Iterable[Finding], *, strict: bool, of: str = "") -> None:
     """Print findings on standard error.
+
+    Args:
+        findings: what was found.
+        strict: whether a fault is an error.
+        of: the file that they are of, where there are several.
 
     Raises:
         InputError: there is a fault among them, and that is to be an error.
     """
     found = tuple(findings)
     for finding in found:
-        say(f"{'warning' if finding.is_fault else 'note'}: {finding}")
+        word = "warning" if finding.is_fault else "note"
+        say(f"{word}: {of}: {finding}" if of else f"{word}: {finding}")
     faults = sum(finding.is_fault for finding in found)
     if strict and faults:
         raise InputError(f"{faults} kinds of faults in the data, told above (--strict)")

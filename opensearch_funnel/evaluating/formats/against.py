@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 
 from opensearch_funnel.evaluating.formats.findings import Finding, Findings, Kind
 from opensearch_funnel.evaluating.formats.model import Judgments, RankedRun
@@ -15,23 +15,30 @@ def judgments_against_corpus(judgments: Judgments, doc_ids: Container[str]) -> t
         judgments: any.
         doc_ids: of all documents.
     """
-    findings = Findings()
-    for query in judgments.queries:
-        for doc_id in query.grades:
-            if doc_id not in doc_ids:
-                example = f"document {doc_id!r} of query {query.query_id!r}"
-                findings.add(Kind.UNKNOWN_DOCUMENT, example)
-    return findings.all()
+    judged = {query.query_id: query.grades for query in judgments.queries}
+    return _unknown(judged, doc_ids, kind=Kind.UNKNOWN_DOCUMENT)
+
+
+def qrels_against_corpus(
+    qrels: Mapping[str, Iterable[str]], doc_ids: Container[str]
+) -> tuple[Finding, ...]:
+    """Tell judgments for documents that are not there, of the qrels that are measured by."""
+    return _unknown(qrels, doc_ids, kind=Kind.UNKNOWN_DOCUMENT)
 
 
 def run_against_corpus(run: RankedRun, doc_ids: Container[str]) -> tuple[Finding, ...]:
     """Tell ranked documents that are not there."""
+    return _unknown(run.doc_ids, doc_ids, kind=Kind.RUN_UNKNOWN_DOCUMENT)
+
+
+def _unknown(
+    named: Mapping[str, Iterable[str]], doc_ids: Container[str], *, kind: Kind
+) -> tuple[Finding, ...]:
     findings = Findings()
-    for query_id, ranking in run.rankings.items():
-        for document in ranking:
-            if document.doc_id not in doc_ids:
-                example = f"document {document.doc_id!r} of query {query_id!r}"
-                findings.add(Kind.RUN_UNKNOWN_DOCUMENT, example)
+    for query_id, documents in named.items():
+        for doc_id in documents:
+            if doc_id not in doc_ids:
+                findings.add(kind, f"document {doc_id!r} of query {query_id!r}")
     return findings.all()
 
 

@@ -21,6 +21,7 @@ from opensearch_funnel.evaluating.formats.model import (
 )
 
 _HEADER = ("query-id", "corpus-id", "score")
+_NAMES = "query-id, corpus-id and score"
 _BREAKS = "\t\n\r"
 
 
@@ -33,14 +34,11 @@ def read_beir(folder: Path, *, split: str = "test") -> ReadJudgments:
         InputError: a file is missing or broken, by file and line.
     """
     collected = Collected(Findings())
-    for number, line in read_objects(_queries_file(folder)):
-        query_id, text = line.get("_id"), line.get("text")
-        if not isinstance(query_id, str | int) or not isinstance(text, str):
-            raise InputError(f"{folder / 'queries.jsonl'}:{number}: expected _id and text")
-        if str(query_id) in collected:
+    for number, query_id, text, line in query_rows(folder):
+        if query_id in collected:
             collected.findings.add(Kind.REPEATED_QUERY, f"query {query_id!r}", line=number)
-        collected.query(str(query_id), text, fields=_fields(line))
-    qrels = _qrels_file(folder, split=split)
+        collected.query(query_id, text, fields=_fields(line))
+    qrels = qrels_file(folder, split=split)
     judged = set()
     for number, query_id, doc_id, given in qrels_rows(qrels):
         judged.add(query_id)
@@ -50,15 +48,37 @@ def read_beir(folder: Path, *, split: str = "test") -> ReadJudgments:
         collected.judge(query_id, doc_id, given, line=number)
     others = {
         query_id
-        for path in sorted((folder / "qrels").glob("*.tsv"))
-        if path != qrels
-        for _, query_id, _, _ in qrels_rows(path)
+        for query_id in judged_elsewhere(folder, split=split)
         if query_id not in judged and query_id in collected
     }
     for query_id in sorted(others):
         collected.findings.add(Kind.OTHER_SPLIT, f"query {query_id!r}")
     collected.without(others)
     return collected.read()
+
+
+def query_rows(folder: Path) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
+    """Read the queries of a folder: the line's number, id, text, and the whole line.
+
+    Raises:
+        InputError: the file is missing or a line has another shape.
+    """
+    path = queries_file(folder)
+    for number, line in read_objects(path):
+        query_id, text = line.get("_id"), line.get("text")
+        if not isinstance(query_id, str | int) or not isinstance(text, str):
+            raise InputError(f"{path}:{number}: expected _id and text")
+        yield number, str(query_id), text, line
+
+
+def judged_elsewhere(folder: Path, *, split: str) -> set[str]:
+    """Return the ids of the queries that the other splits of a folder judge."""
+    return {
+        query_id
+        for path in (folder / "qrels").glob("*.tsv")
+        if path.stem != split
+        for _, query_id, _, _ in qrels_rows(path)
+    }
 
 
 def qrels_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
@@ -73,13 +93,38 @@ def qrels_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
         columns = text.split("\t")
         if len(columns) != len(_HEADER):
             raise InputError(
-                f"{path}:{number}: {len(columns)} columns; expected {', '.join(_HEADER)}, "
-                "separated by tabs"
+                f"{path}:{number}: {len(columns)} columns; expected {_NAMES}, separated by tabs"
             )
         if number > 1:
             yield number, columns[0], columns[1], columns[2]
         elif grade_of(columns[2]) is not None:
-            raise InputError(f"{path}:1: expected a header line: {', '.join(_HEADER)}")
+            raise InputError(f"{path}:1: expected a header line: {_NAMES}")
+
+
+def queries_file(folder: Path) -> Path:
+    """Return the file with the queries of a folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name in ("queries.jsonl", "queries.jsonl.gz"):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{folder / 'queries.jsonl'} is missing; it holds _id and text of each query")
+
+
+def qrels_file(folder: Path, *, split: str) -> Path:
+    """Return the file with the judgments of a split.
+
+    Raises:
+        InputError: there is none; names those that are there.
+    """
+    path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        there = sorted(found.stem for found in (folder / "qrels").glob("*.tsv"))
+        hint = f"there are: {', '.join(there)} (--split)" if there else "it holds the judgments"
+        raise InputError(f"{path} is missing; {hint}")
+    return path
 
 
 def beir_files(judgments: Judgments, folder: Path, *, split: str = "test") -> dict[Path, str]:
@@ -129,19 +174,3 @@ def _checked(name: str) -> str:
             f"id {name!r} is empty or has a tab or a line's end, which BEIR cannot hold"
         )
     return name
-
-
-def _queries_file(folder: Path) -> Path:
-    for name in ("queries.jsonl", "queries.jsonl.gz"):
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(f"{folder / 'queries.jsonl'} is missing; it holds _id and text of each query")
-
-
-def _qrels_file(folder: Path, *, split: str) -> Path:
-    path = folder / "qrels" / f"{split}.tsv"
-    if not path.is_file():
-        there = sorted(found.stem for found in (folder / "qrels").glob("*.tsv"))
-        hint = f"there are: {', '.join(there)} (--split)" if there else "it holds the judgments"
-        raise InputError(f"{path} is missing; {hint}")
-    return path

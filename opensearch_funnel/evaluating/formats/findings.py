@@ -28,8 +28,9 @@ class Kind(StrEnum):
     SPACE_BEFORE_SIGN = "queries with a space that Quepid puts before a sign, taken away"
     UNKNOWN_DOCUMENT = "judgments for documents that the corpus does not have"
     RUN_REPEATED = "documents twice in one ranking, the first kept"
-    RUN_SCORE = "scores that are no finite number, left out"
+    RUN_SCORE = "scores that are no finite number of single precision, left out"
     RUN_ORDER = "documents whose rank is against their score, put in the order of the scores"
+    RUN_TIE = "documents of one score, put in trec_eval's order: by id, last first"
     RUN_UNKNOWN_DOCUMENT = "ranked documents that the corpus does not have"
     RUN_UNJUDGED = "queries of the run without judgments"
     NOT_IN_RUN = "judged queries without a ranking in the run"
@@ -57,6 +58,7 @@ NOTES = frozenset(
         Kind.NEGATIVE_GRADE,
         Kind.ROUNDED_GRADE,
         Kind.OTHER_SPLIT,
+        Kind.RUN_TIE,
         Kind.IDS_LOST,
         Kind.RUN_OTHER_QUERY,
         Kind.OTHER_ACTION,

@@ -40,6 +40,17 @@ def is_whole(grade: Decimal) -> bool:
     return grade == grade.to_integral_value()
 
 
+def is_decimal(text: str) -> bool:
+    """Say whether a grade is a whole number that is not written as one.
+
+    Example:
+        >>> is_decimal("3.000"), is_decimal("3"), is_decimal("0.5"), is_decimal("good")
+        (True, False, False, False)
+    """
+    grade = grade_of(text)
+    return grade is not None and is_whole(grade) and not text.strip().lstrip("+-").isdigit()
+
+
 def rounded(grade: Decimal) -> Decimal:
     """Round to the nearest whole number, a half away from zero.
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from opensearch_funnel.evaluating.formats.findings import Finding, Findings, Kind
-from opensearch_funnel.evaluating.formats.grades import grade_of, is_whole
+from opensearch_funnel.evaluating.formats.grades import grade_of, is_decimal
 
 _ID_DIGITS = 12
 
@@ -72,6 +72,14 @@ class RankedRun:
 
     rankings: Mapping[str, tuple[ScoredDocument, ...]]
     tag: str = "run"
+
+    @property
+    def doc_ids(self) -> dict[str, tuple[str, ...]]:
+        """The ranking of each query, without scores."""
+        return {
+            query_id: tuple(document.doc_id for document in ranking)
+            for query_id, ranking in self.rankings.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +147,7 @@ class Collected:
 
     def decimal(self, given: str, *, line: int | None = None) -> None:
         """Tell a whole grade that is written with decimals where a format has whole numbers."""
-        grade = grade_of(given)
-        if grade is not None and is_whole(grade) and not given.strip().lstrip("+-").isdigit():
+        if is_decimal(given):
             self.findings.add(Kind.DECIMAL_GRADE, repr(given), line=line)
 
     def without(self, query_ids: Iterable[str]) -> None:

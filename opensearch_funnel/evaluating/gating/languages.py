@@ -9,7 +9,8 @@ from typing import Any
 
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.documents.objects import read_objects
-from opensearch_funnel.evaluating.datasets import Dataset, queries_file
+from opensearch_funnel.evaluating.datasets import Dataset
+from opensearch_funnel.evaluating.formats.beir import queries_file
 
 QUERY_FIELD = "lang"
 

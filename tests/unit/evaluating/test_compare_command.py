@@ -21,9 +21,9 @@ from opensearch_funnel.cli.main import main
 from opensearch_funnel.evaluating.comparing import Verdict
 from opensearch_funnel.evaluating.difference_plot import draw_differences
 from opensearch_funnel.evaluating.differences import Difference
+from opensearch_funnel.evaluating.formats.trec_run import write_runs
 from opensearch_funnel.evaluating.measures import Measure
 from opensearch_funnel.evaluating.significance import outcomes
-from opensearch_funnel.evaluating.trec_runs import write_runs
 
 NASTY = "<b>fish & chips</b> | $x_2$ 魚"
 
@@ -33,7 +33,8 @@ def films(tmp_path: Path) -> Path:
     """Thirty queries, each with a good and a bad document, and two runs."""
     folder = tmp_path / "films"
     (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text('{"_id": "good", "title": "t", "text": "t"}\n')
+    corpus = [{"_id": one, "title": "t", "text": "t"} for one in ("good", "bad", "x")]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)))
     ids = [f"q{number:02d}" for number in range(30)]
     lines = [json.dumps({"_id": one, "text": f"{NASTY} {one}"}) for one in ids]
     (folder / "queries.jsonl").write_text("\n".join(lines), encoding="utf-8")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from opensearch_funnel.cli.gate import gate
 from opensearch_funnel.cli.main import main
-from opensearch_funnel.evaluating.trec_runs import write_runs
+from opensearch_funnel.evaluating.formats.trec_run import write_runs
 
 QUERIES = [f"q{number:02d}" for number in range(60)]
 GERMAN = QUERIES[:25]

@@ -19,7 +19,7 @@ from opensearch_funnel.evaluating.formats.beir import read_beir
 from opensearch_funnel.evaluating.formats.detecting import format_of_source, format_of_target
 from opensearch_funnel.evaluating.formats.findings import Finding, Kind
 from opensearch_funnel.evaluating.formats.ir_datasets_names import read_named
-from opensearch_funnel.evaluating.formats.model import JudgedQuery, Judgments, made_id
+from opensearch_funnel.evaluating.formats.model import JudgedQuery, Judgments, ReadRun, made_id
 from opensearch_funnel.evaluating.formats.quepid import read_quepid
 from opensearch_funnel.evaluating.formats.reading import read_judgments
 from opensearch_funnel.evaluating.formats.trec import read_trec
@@ -146,10 +146,13 @@ def test_a_run_with_duplicates_and_scores_that_are_none_is_told(tmp_path: Path) 
     )
 
 
-def test_equal_scores_stay_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_equal_scores_are_in_the_order_of_trec_eval(tmp_path: Path) -> None:
     read = read_run(_file(tmp_path, "a.run", "q 0 b 1 1 x\nq 0 a 2 1 x\nq 0 c 3 1 x\n"))
-    assert [d.doc_id for d in read.run.rankings["q"]] == ["b", "a", "c"]
-    assert read.findings == ()
+    assert read.run.doc_ids["q"] == ("c", "b", "a")
+    assert _counts(read.findings) == {Kind.RUN_TIE: 1}
+    clean = tmp_path / "b.run"
+    save(run_files(read.run, clean))
+    assert read_run(clean) == ReadRun(read.run, ())
 
 
 def test_documents_and_queries_that_are_not_there_are_told(tmp_path: Path) -> None:

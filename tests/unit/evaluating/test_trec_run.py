@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.evaluating.trec_runs import read_run, write_runs
+from opensearch_funnel.evaluating.formats.findings import Kind
+from opensearch_funnel.evaluating.formats.trec_run import (
+    read_measurable_run,
+    read_run,
+    write_runs,
+)
 from opensearch_funnel.evaluating.whole_files import write_whole
 
 
@@ -27,7 +32,9 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     ]
     assert files[1].read_text(encoding="utf-8").startswith("q1 Q0 d0 1 1.0 hybrid-without-dense\n")
     for path in files:
-        assert read_run(path) == {"q1": tuple(run["q1"]), "q2": tuple(run["q2"])}
+        read = read_measurable_run(path)
+        assert read.run.doc_ids == {"q1": tuple(run["q1"]), "q2": tuple(run["q2"])}
+        assert read.findings == ()
 
 
 def test_scores_order_a_run_and_not_its_ranks_or_lines(tmp_path: Path) -> None:
@@ -35,7 +42,13 @@ def test_scores_order_a_run_and_not_its_ranks_or_lines(tmp_path: Path) -> None:
     packed = tmp_path / "x.run.gz"
     packed.write_bytes(gzip.compress(text.encode()))
     for path in (written(tmp_path / "x.run", text), packed):
-        assert read_run(path) == {"q": ("c", "b", "a"), "other": ("a",)}
+        read = read_measurable_run(path)
+        assert read.run.doc_ids == {"q": ("c", "b", "a"), "other": ("a",)}
+        order, tie = sorted(read.findings, key=lambda finding: finding.kind.name)
+        assert (order.kind, order.count) == (Kind.RUN_ORDER, 1)
+        assert order.examples == ("line 4: document 'c' of query 'q'",)
+        assert (tie.kind, tie.count, tie.is_fault) == (Kind.RUN_TIE, 1, False)
+        assert tie.examples == ("line 2: document 'b' of query 'q'",)
 
 
 @pytest.mark.parametrize(
@@ -45,17 +58,41 @@ def test_scores_order_a_run_and_not_its_ranks_or_lines(tmp_path: Path) -> None:
         ("\n\n", "has no rankings"),
         ("q Q0 a 1 1.0\n", ":1: 5 columns; a TREC run has query id, Q0"),
         ("q Q0 a 1 1.0 x\nq Q0 b 1 1.0 x y\n", ":2: 7 columns"),
-        ("q Q0 a 1 1.0 x\nq Q0 a 2 0.5 x\n", ":2: document 'a' was ranked for query 'q' further"),
-        ("q Q0 a 1 NaN x\n", ":1: score 'NaN' is no finite number"),
-        ("q Q0 a 1 inf x\n", ":1: score 'inf'"),
-        ("q Q0 a 1 1e39 x\n", ":1: score '1e39'"),
-        ("q Q0 a 1 first x\n", ":1: score 'first'"),
     ],
 )
 def test_a_broken_run_is_named_by_its_line(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(InputError) as caught:
         read_run(written(tmp_path / "x.run", text))
     assert fault in str(caught.value)
+
+
+def test_nothing_is_measured_of_a_run_with_duplicates_or_without_scores(tmp_path: Path) -> None:
+    text = (
+        "q Q0 a 1 1.0 x\nq Q0 a 2 0.5 x\nq Q0 b 3 NaN x\nq Q0 c 4 -inf x\nq Q0 d 5 1e39 x\n"
+        "q Q0 e 6 first x\nq Q0 f 7 0.25 x\n"
+    )
+    path = written(tmp_path / "x.run", text)
+    with pytest.raises(InputError) as caught:
+        read_measurable_run(path)
+    assert str(caught.value) == (
+        f"{path}: 1 x documents twice in one ranking, the first kept: line 2: document 'a' of "
+        "query 'q' | 4 x scores that are no finite number of single precision, left out: line 3: "
+        "NaN for document 'b' of query 'q'; line 4: -inf for document 'c' of query 'q'; line 5: "
+        "1e39 for document 'd' of query 'q'; …. Nothing was measured: mend the file, or write "
+        f"what is left of it: funnel judgments convert {path} whole.run"
+    )
+    assert read_run(path).run.doc_ids == {"q": ("a", "f")}
+
+
+def test_a_query_none_of_whose_documents_has_a_score_has_an_empty_ranking(tmp_path: Path) -> None:
+    read = read_run(written(tmp_path / "x.run", "q Q0 a 1 nan x\n"))
+    assert read.run.doc_ids == {"q": ()}
+
+
+def test_ranks_that_are_no_numbers_leave_the_order_of_the_lines(tmp_path: Path) -> None:
+    read = read_run(written(tmp_path / "x.run", "q Q0 b one 1 x\nq Q0 a two 1 x\n"))
+    assert read.run.doc_ids == {"q": ("b", "a")}
+    assert read.findings == ()
 
 
 def test_a_missing_run_and_a_folder_are_named(tmp_path: Path) -> None:
