@@ -32,6 +32,7 @@ LEVEL = 0.05
 """A corrected p below this is called a difference."""
 JUDGED = Measure("Judged", 10)
 _DIGITS = 6
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,8 @@ class Compared:
     run: Run
     values: Mapping[Measure, Values]
     judged: float
-    unanswered: int
-    foreign: int
+    unanswered: Sequence[str]
+    foreign: Sequence[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--output json`` prints of a system."""
@@ -64,8 +65,8 @@ class Compared:
                 for measure, values in self.values.items()
             },
             "judged@10": _rounded(self.judged),
-            "unanswered_queries": self.unanswered,
-            "foreign_queries": self.foreign,
+            "unanswered_queries": len(self.unanswered),
+            "foreign_queries": len(self.foreign),
         }
 
 
@@ -145,13 +146,14 @@ class Comparison:
         """What a reader has to know to judge the figures; a sentence each."""
         every = len(self.dataset.queries)
         notes = [
-            f"{one.name}: {one.unanswered:,} of {every:,} queries have no results and count as 0"
+            f"{one.name}: {len(one.unanswered):,} of {every:,} queries have no results and count "
+            f"as 0: {_first(one.unanswered)}"
             for one in self.systems
             if one.unanswered
         ]
         notes += [
-            f"{one.name}: {one.foreign:,} queries of the run have no relevant document in split "
-            f"{self.dataset.split} and were not measured"
+            f"{one.name}: {len(one.foreign):,} queries of the run have no relevant document in "
+            f"split {self.dataset.split} and were not measured: {_first(one.foreign)}"
             for one in self.systems
             if one.foreign
         ]
@@ -226,8 +228,8 @@ def _measured(name: str, run: Run, dataset: Dataset, *, measures: Sequence[Measu
         run=run,
         values={measure: values[measure] for measure in measures},
         judged=mean(values[JUDGED]),
-        unanswered=len(dataset.qrels.keys() - answered),
-        foreign=len(run.keys() - dataset.qrels.keys()),
+        unanswered=sorted(dataset.qrels.keys() - answered),
+        foreign=sorted(run.keys() - dataset.qrels.keys()),
     )
 
 
@@ -258,6 +260,10 @@ def _moves(
         dataset=dataset,
         most=most,
     )
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_NAMED], *["…"] * (len(names) > _NAMED)])
 
 
 def _rounded(value: float) -> float:

@@ -91,6 +91,8 @@ def read_dataset(folder: Path, *, split: str = "test") -> Dataset:
                 f"query {query_id!r} of qrels/{split}.tsv is not in {folder / 'queries.jsonl'}: "
                 "add it there or remove its judgments"
             )
+    for query_id in sorted(judged.keys() - useful.keys()):
+        findings.add(Kind.NOTHING_RELEVANT, f"query {query_id!r}")
     elsewhere = judged_elsewhere(folder, split=split)
     for query_id in sorted(texts.keys() - judged.keys()):
         kind = Kind.OTHER_SPLIT if query_id in elsewhere else Kind.UNJUDGED
@@ -129,6 +131,8 @@ def read_qrels(path: Path, *, findings: Findings | None = None) -> dict[str, dic
         known = qrels.setdefault(query_id, {})
         if doc_id not in known:
             known[doc_id] = int(grade)
+            if grade < 0:
+                told.add(Kind.NEGATIVE_GRADE, f"{grade} for {where}", line=number)
         elif known[doc_id] == grade:
             told.add(Kind.REPEATED, where, line=number)
         else:

@@ -71,7 +71,11 @@ def _evaluate(*arguments: str, url: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_rankings_are_written_and_compared_with_the_system_itself(
-    films: Path, node_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    films: Path,
+    client: OpenSearch,
+    node_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs = tmp_path / "runs"
     measured = _evaluate(str(films), "--runs", str(runs), url=node_url, capsys=capsys)
@@ -84,6 +88,41 @@ def test_rankings_are_written_and_compared_with_the_system_itself(
     assert live["nDCG@10"] == measured["systems"]["bm25"]["nDCG@10"]
     [pair] = plain["differences"].values()
     assert pair["nDCG@10"]["p"] == 1.0
+    assert plain["run_findings"] == {str(runs / "bm25.run"): []}
+    client.indices.delete(index=measured["index"])
+
+
+def test_what_is_odd_about_a_data_set_is_counted(
+    films: Path, client: OpenSearch, node_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (films / "queries.jsonl").open("a") as queries:
+        queries.write('\n{"_id": "q9", "text": "nobody judged this"}')
+    with (films / "qrels" / "test.tsv").open("a") as qrels:
+        qrels.write("q1\tgone\t3.000\nq2\tlost\t-1\nq1\t3\t2\n")
+    command = ["evaluate", str(films), "--systems", "bm25", "--url", node_url]
+    assert main([*command, "--output", "json"]) == 0
+    printed = capsys.readouterr()
+    told = {
+        one["kind"]: (one["count"], one["fault"]) for one in json.loads(printed.out)["findings"]
+    }
+    assert told == {
+        "decimal_grade": (1, True),
+        "negative_grade": (1, False),
+        "nothing_relevant": (1, False),
+        "repeated": (1, True),
+        "unjudged": (1, True),
+        "unknown_document": (2, True),
+    }
+    warnings = [line for line in printed.err.splitlines() if line.startswith("warning: ")]
+    assert [line.split(": ")[1] for line in warnings] == [
+        "1 x whole grades written with decimals, read as whole numbers",
+        "1 x judgments given twice, kept once",
+        "1 x queries without judgments",
+        "2 x judgments for documents that the corpus does not have",
+    ]
+    assert warnings[0].endswith(": line 6: '3.000' for document 'gone' of query 'q1'")
+    assert warnings[3].endswith("document 'gone' of query 'q1'; document 'lost' of query 'q2'")
+    client.indices.delete(index=evaluation_index_name(read_dataset(films)))
 
 
 def test_a_data_set_is_loaded_once_and_measured(

@@ -139,6 +139,6 @@ def _run(source: str, target: Path, *, to_format: str) -> _Converted:
     if to_format != "trec-run":
         raise InputError(f"{source} is a run, which can be written as trec-run and nothing else")
     read = read_run(Path(source))
-    rankings = read.run.rankings
-    counts = {"queries": len(rankings), "documents": sum(map(len, rankings.values()))}
+    lengths = [len(ranking) for ranking in read.run.rankings.values() if ranking]
+    counts = {"queries": len(lengths), "documents": sum(lengths)}
     return run_files(read.run, target), read.findings, counts

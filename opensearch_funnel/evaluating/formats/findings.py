@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CONFLICT = "judgments given twice with different grades, the first kept"
     UNRATED = "documents without a rating, left out"
     UNJUDGED = "queries without judgments"
+    NOTHING_RELEVANT = "judged queries without a relevant document, left out"
     NO_TEXT = "queries without a text"
     REPEATED_QUERY = "queries given twice, kept once"
     OTHER_SPLIT = "queries judged in another split only, left out"
@@ -57,6 +58,7 @@ NOTES = frozenset(
         Kind.TEXT_GRADE,
         Kind.NEGATIVE_GRADE,
         Kind.ROUNDED_GRADE,
+        Kind.NOTHING_RELEVANT,
         Kind.OTHER_SPLIT,
         Kind.RUN_TIE,
         Kind.IDS_LOST,

@@ -107,6 +107,59 @@ def test_an_html_report_stands_alone(films: Path) -> None:
     assert [path.name for path in report.parent.iterdir()] == ["report.html"]
 
 
+def test_what_is_odd_is_named_and_counted(films: Path) -> None:
+    runs = films.parent / "runs"
+    with (films / "qrels" / "test.tsv").open("a") as qrels:
+        qrels.write("q00\tgone\t3.000\nq00\tgood\t1\n")
+    with (films / "queries.jsonl").open("a") as queries:
+        queries.write('\n{"_id": "alone", "text": "nobody judged this"}')
+    tied = runs / "tied.run"
+    tied.write_text("q00 Q0 bad 1 1 x\nq00 Q0 good 2 1 x\nq00 Q0 lost 3 1 x\nq01 Q0 x 1 1 x\n")
+    arguments = (tied, runs / "new.run", "--dataset", films)
+    printed = called(*arguments).stderr
+    kinds = [line.rpartition(" x ")[0] for line in printed.splitlines()]
+    assert kinds == ["warning: 1"] * 4 + [f"note: {tied}: 2", f"warning: {tied}: 1"]
+    plain = found(*arguments)
+    told = {one["kind"]: (one["count"], one["examples"]) for one in plain["findings"]}
+    assert told == {
+        "decimal_grade": (1, ["line 62: '3.000' for document 'gone' of query 'q00'"]),
+        "negative_grade": (
+            30,
+            [f"line {n}: -1 for document 'bad' of query 'q0{n // 2 - 1}'" for n in (3, 5, 7)],
+        ),
+        "repeated": (1, ["line 63: document 'good' of query 'q00'"]),
+        "unjudged": (1, ["query 'alone'"]),
+        "unknown_document": (1, ["document 'gone' of query 'q00'"]),
+    }
+    of_run = {one["kind"]: one["count"] for one in plain["run_findings"][str(tied)]}
+    assert of_run == {"run_tie": 2, "run_unknown_document": 1}
+    assert plain["run_findings"][str(runs / "new.run")] == []
+    assert plain["notes"] == [
+        "tied: 28 of 30 queries have no results and count as 0: q02, q03, q04, …"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("q00 Q0 good 3 0.1 x", "1 x documents twice in one ranking, the first kept: line 61"),
+        ("q00 Q0 new 3 nan x", "1 x scores that are no finite number of single precision"),
+    ],
+)
+def test_nothing_is_measured_of_a_broken_run(
+    films: Path, capsys: pytest.CaptureFixture[str], line: str, told: str
+) -> None:
+    runs = films.parent / "runs"
+    with (runs / "old.run").open("a") as broken:
+        broken.write(f"{line}\n")
+    given = [str(runs / "old.run"), str(runs / "new.run"), "--dataset", str(films)]
+    assert main(["compare", *given]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {runs / 'old.run'}: {told}")
+    assert printed.err.count("\n") == 1
+
+
 def test_a_report_on_thousands_of_queries_stays_small() -> None:
     rng = Random(1)  # noqa: S311 - nothing secret
     values = {f"q{number}": rng.gauss(0.05, 0.2) for number in range(20_000)}
