@@ -68,7 +68,7 @@ def convert(
 
     read_as = told_format(source, from_format)
     if to_format is None:
-        detected = format_of_target(target)
+        detected = format_of_target(target, judged=read_as != "workbench-queries")
         to_format = detected.format
         say(f"{target}: written as {to_format} ({detected.reason})")
     if read_as == "trec-run":

@@ -83,7 +83,7 @@ def sample(
     if (run_file is None) != (queries is None):
         raise click.UsageError("--run and --queries go together: the run knows queries by id")
     if to_format is None:
-        detected = format_of_target(target)
+        detected = format_of_target(target, judged=False)
         to_format = detected.format
         say(f"{target}: written as {to_format} ({detected.reason})")
     read = read_query_log(log)

@@ -73,8 +73,12 @@ def format_of_source(name: str) -> Detected:
     return found
 
 
-def format_of_target(path: Path) -> Detected:
+def format_of_target(path: Path, *, judged: bool = True) -> Detected:
     """Tell the format of a path to write to, from its name.
+
+    Args:
+        path: where it will be.
+        judged: whether there are judgments to write, or queries alone.
 
     Raises:
         InputError: the name does not tell.
@@ -88,6 +92,8 @@ def format_of_target(path: Path) -> Detected:
         raise InputError(
             f"{path}: the name does not tell the format: give --to-format {'|'.join(WRITABLE)}"
         )
+    if found == "workbench" and not judged:
+        return Detected("workbench-queries", f"queries alone, and the name ends with {path.suffix}")
     if found == "beir":
         return Detected(found, "a folder")
     return Detected(found, f"the name ends with {path.suffix}")

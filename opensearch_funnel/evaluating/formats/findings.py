@@ -37,6 +37,8 @@ class Kind(StrEnum):
     NOT_IN_RUN = "judged queries without a ranking in the run"
     NO_QUERY = "log entries without a query, left out"
     NOT_RANKED = "queries of the log that the run does not cover"
+    NOT_KEPT = "parts of the file that are not kept"
+    NAME_LOST = "the file's own name and description, which this format does not hold"
     IDS_LOST = "query ids, which this format does not hold"
     FIELDS_LOST = "queries with further fields, which this format does not hold"
     JUDGMENTS_LOST = "judgments, which this format does not hold"
@@ -61,6 +63,8 @@ NOTES = frozenset(
         Kind.NOTHING_RELEVANT,
         Kind.OTHER_SPLIT,
         Kind.RUN_TIE,
+        Kind.NOT_KEPT,
+        Kind.NAME_LOST,
         Kind.IDS_LOST,
         Kind.RUN_OTHER_QUERY,
         Kind.OTHER_ACTION,

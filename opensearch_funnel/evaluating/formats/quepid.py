@@ -55,8 +55,12 @@ def read_quepid(path: Path) -> ReadJudgments:
         InputError: the file is missing, its header has not the three columns, or a quote is open.
     """
     rows = _rows(path)
-    columns = _columns(next(rows, (1, []))[1], path=path)
+    header = next(rows, (1, []))[1]
+    columns = _columns(header, path=path)
     collected = Collected(Findings())
+    for place, name in enumerate(header):
+        if place not in (columns.query, columns.doc_id, columns.rating):
+            collected.findings.add(Kind.NOT_KEPT, f"column {name.strip()!r}", line=1)
     for number, row in rows:
         if not any(row):
             continue

@@ -44,7 +44,9 @@ def read_trec(path: Path, *, queries: Path | None = None) -> ReadJudgments:
             raise InputError(
                 f"{path}:{number}: {len(columns)} columns; expected query id, 0, document id, grade"
             )
-        query_id, _, doc_id, given = columns
+        query_id, iteration, doc_id, given = columns
+        if iteration not in ("0", "Q0"):
+            collected.findings.add(Kind.NOT_KEPT, f"iteration {iteration!r}", line=number)
         if query_id not in collected:
             collected.query(query_id, None)
         collected.decimal(given, line=number)

@@ -51,7 +51,10 @@ def read_run(path: Path) -> ReadRun:
             continue
         if len(columns) != _COLUMNS:
             raise InputError(f"{path}:{number}: {len(columns)} columns; a TREC run has {_NAMES}")
-        query_id, _, doc_id, rank, given, tag = columns
+        query_id, _, doc_id, rank, given, name = columns
+        tag = tag or name
+        if name != tag:
+            findings.add(Kind.NOT_KEPT, f"another name of the run, {name!r}", line=number)
         lines = found.setdefault(query_id, {})
         score = _score(given)
         where = f"document {doc_id!r} of query {query_id!r}"

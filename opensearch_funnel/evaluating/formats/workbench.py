@@ -5,6 +5,7 @@ A query is named by its text, and a rating is a text such as ``"3.000"``, whose 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from opensearch_funnel.evaluating.formats.model import (
 MOST_NAME = 50
 """The Workbench refuses a longer name."""
 _TYPE = "IMPORT_JUDGMENT"
+_KEPT = frozenset({"name", "description", "type", "judgmentRatings"})
 
 
 def read_workbench(path: Path) -> ReadJudgments:
@@ -35,10 +37,14 @@ def read_workbench(path: Path) -> ReadJudgments:
     """
     body = source_of(read_json(path), path=path)
     collected = Collected(Findings())
+    tell_others(body, kept=_KEPT, findings=collected.findings)
+    if body.get("type", _TYPE) != _TYPE:
+        collected.findings.add(Kind.NOT_KEPT, f"type {body['type']!r}")
     for place, entry in enumerate(_list(body, "judgmentRatings", at=f"{path}"), start=1):
         at = f"{path}: judgmentRatings[{place - 1}]"
         if not isinstance(entry, dict) or not isinstance(text := entry.get("query"), str):
             raise InputError(f"{at}: expected query and ratings")
+        tell_others(entry, kept={"query", "ratings"}, findings=collected.findings)
         query_id = made_id(text)
         if query_id in collected:
             collected.findings.add(Kind.REPEATED_QUERY, f"query {text!r}")
@@ -68,6 +74,13 @@ def workbench_files(judgments: Judgments, path: Path) -> dict[Path, str]:
     ]
     body = {**titles(judgments, path), "type": _TYPE, "judgmentRatings": ratings}
     return {path: orjson.dumps(body, option=orjson.OPT_INDENT_2).decode() + "\n"}
+
+
+def tell_others(body: dict[str, Any], *, kept: Container[str], findings: Findings) -> None:
+    """Tell fields of a body that are not kept."""
+    for name in body:
+        if name not in kept:
+            findings.add(Kind.NOT_KEPT, f"field {name!r}")
 
 
 def titles(judgments: Judgments, path: Path) -> dict[str, str]:
@@ -129,6 +142,7 @@ def _judge(rating: Any, *, query_id: str, at: str, collected: Collected) -> None
     doc_id = rating.get("docId") if isinstance(rating, dict) else None
     if not isinstance(doc_id, str) or not doc_id:
         raise InputError(f"{at}: a rating without a docId: {rating!r:.60}")
+    tell_others(rating, kept={"docId", "rating"}, findings=collected.findings)
     given = rating.get("rating")
     if given is None:
         collected.findings.add(Kind.UNRATED, f"document {doc_id!r} at {at}")

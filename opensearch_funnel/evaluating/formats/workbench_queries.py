@@ -25,6 +25,7 @@ from opensearch_funnel.evaluating.formats.workbench import (
     checked_text,
     read_json,
     source_of,
+    tell_others,
     titles,
 )
 
@@ -32,6 +33,8 @@ _REFUSED = '"\\<>\n\r'
 """What the plugin refuses in the value of a query set."""
 _MOST_CHARACTERS = 2000
 _LIST = "querySetQueries"
+_SAMPLING = "manual"
+_KEPT = frozenset({"name", "description", "sampling", _LIST})
 
 
 def read_workbench_queries(path: Path) -> ReadJudgments:
@@ -47,6 +50,9 @@ def read_workbench_queries(path: Path) -> ReadJudgments:
     else:
         body = source_of(read_json(path), path=path)
         entries = list(enumerate(_entries(body, path=path), start=1))
+        tell_others(body, kept=_KEPT, findings=collected.findings)
+        if body.get("sampling", _SAMPLING) != _SAMPLING:
+            collected.findings.add(Kind.NOT_KEPT, f"sampling {body['sampling']!r}")
     for number, entry in entries:
         text = entry.get("queryText") if isinstance(entry, dict) else None
         if not isinstance(text, str):
@@ -70,7 +76,7 @@ def workbench_queries_files(judgments: Judgments, path: Path) -> dict[Path, str]
     entries = [_entry(query) for query in judgments.queries]
     if is_ndjson(path):
         return {path: "".join(orjson.dumps(entry).decode() + "\n" for entry in entries)}
-    body = {**titles(judgments, path), "sampling": "manual", _LIST: entries}
+    body = {**titles(judgments, path), "sampling": _SAMPLING, _LIST: entries}
     return {path: orjson.dumps(body, option=orjson.OPT_INDENT_2).decode() + "\n"}
 
 

@@ -16,7 +16,10 @@ from opensearch_funnel.evaluating.formats.model import JudgedQuery, Judgments
 from opensearch_funnel.evaluating.formats.quepid import quepid_files
 from opensearch_funnel.evaluating.formats.trec import trec_files
 from opensearch_funnel.evaluating.formats.workbench import workbench_files
-from opensearch_funnel.evaluating.formats.workbench_queries import workbench_queries_files
+from opensearch_funnel.evaluating.formats.workbench_queries import (
+    is_ndjson,
+    workbench_queries_files,
+)
 
 _KNOWN_BY_TEXT: frozenset[Format] = frozenset({"quepid", "workbench", "workbench-queries"})
 _HOLD_FIELDS: frozenset[Format] = frozenset({"beir", "workbench-queries"})
@@ -55,6 +58,9 @@ def judgments_files(
         judgments = _whole(judgments, format=format, rounding=rounding, findings=findings)
     if format in _KNOWN_BY_TEXT:
         judgments = _by_text(judgments, findings=findings)
+    named = format == "workbench" or (format == "workbench-queries" and not is_ndjson(path))
+    if judgments.name and not named:
+        findings.add(Kind.NAME_LOST, repr(judgments.name))
     for query in judgments.queries:
         if query.fields and format not in _HOLD_FIELDS:
             findings.add(Kind.FIELDS_LOST, f"query {query.query_id!r}: {', '.join(query.fields)}")

@@ -19,7 +19,13 @@ from opensearch_funnel.evaluating.formats.beir import read_beir
 from opensearch_funnel.evaluating.formats.detecting import format_of_source, format_of_target
 from opensearch_funnel.evaluating.formats.findings import Finding, Kind
 from opensearch_funnel.evaluating.formats.ir_datasets_names import read_named
-from opensearch_funnel.evaluating.formats.model import JudgedQuery, Judgments, ReadRun, made_id
+from opensearch_funnel.evaluating.formats.model import (
+    JudgedQuery,
+    Judgments,
+    ReadJudgments,
+    ReadRun,
+    made_id,
+)
 from opensearch_funnel.evaluating.formats.quepid import read_quepid
 from opensearch_funnel.evaluating.formats.reading import read_judgments
 from opensearch_funnel.evaluating.formats.trec import read_trec
@@ -214,7 +220,33 @@ def test_quepids_detailed_export(tmp_path: Path) -> None:
         "-a,b": {"14": "1"},
         "nothing": {},
     }
-    assert _counts(read.findings) == {Kind.UNRATED: 1, Kind.UNJUDGED: 1}
+    assert _counts(read.findings) == {Kind.NOT_KEPT: 6, Kind.UNRATED: 1, Kind.UNJUDGED: 1}
+    assert read.findings[0].examples[0] == "line 1: column 'Team Name'"
+
+
+def test_what_no_model_holds_is_told(tmp_path: Path) -> None:
+    def told(read: ReadJudgments | ReadRun) -> list[str]:
+        [found] = [one for one in read.findings if one.kind is Kind.NOT_KEPT]
+        assert not found.is_fault
+        return list(found.examples)
+
+    body = {
+        "id": "7f",
+        "type": "LLM_JUDGMENT",
+        "judgmentRatings": [
+            {"query": "red", "note": "x", "ratings": [{"docId": "a", "rating": "1"}]}
+        ],
+    }
+    read = read_workbench(_file(tmp_path, "a.json", json.dumps(body)))
+    assert told(read) == ["field 'id'", "type 'LLM_JUDGMENT'", "field 'note'"]
+    queries = {"sampling": "random", "querySetQueries": [{"queryText": "red"}], "status": "x"}
+    asked = read_workbench_queries(_file(tmp_path, "b.json", json.dumps(queries)))
+    assert told(asked) == ["field 'status'", "sampling 'random'"]
+    qrels = _file(tmp_path, "c.qrels", "q1 0 a 1\nq1 2 b 1\n")
+    assert told(read_trec(qrels)) == ["line 2: iteration '2'"]
+    run = read_run(_file(tmp_path, "d.run", "q1 Q0 a 1 2 one\nq1 Q0 b 2 1 two\n"))
+    assert told(run) == ["line 2: another name of the run, 'two'"]
+    assert run.run.tag == "one"
 
 
 WORKBENCH = {
@@ -426,12 +458,13 @@ def test_queries_of_one_text_are_put_together_or_refused_where_they_disagree(
 
 def test_what_is_lost_is_told(tmp_path: Path) -> None:
     query = JudgedQuery(query_id="1", text="red", grades={"a": Decimal(1)}, fields={"x": "y"})
-    judgments = Judgments(queries=(query,), made_ids=True)
+    judgments = Judgments(queries=(query,), made_ids=True, name="Ours")
     for format_name, lost in (
-        ("quepid", {Kind.FIELDS_LOST: 1}),
-        ("trec", {Kind.FIELDS_LOST: 1}),
+        ("quepid", {Kind.NAME_LOST: 1, Kind.FIELDS_LOST: 1}),
+        ("trec", {Kind.NAME_LOST: 1, Kind.FIELDS_LOST: 1}),
+        ("workbench", {Kind.FIELDS_LOST: 1}),
         ("workbench-queries", {Kind.JUDGMENTS_LOST: 1}),
-        ("beir", {}),
+        ("beir", {Kind.NAME_LOST: 1}),
     ):
         written = judgments_files(judgments, tmp_path / "a.x", format=format_name)  # type: ignore[arg-type]
         assert _counts(written.findings) == lost

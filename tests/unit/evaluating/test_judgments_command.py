@@ -189,3 +189,72 @@ def test_a_name_of_ir_datasets_needs_its_package(
     assert capsys.readouterr().err.splitlines()[-1] == (
         "error: ir_datasets is not installed: pip install 'opensearch-funnel[ir-datasets]'"
     )
+
+
+BY_TEXT = {"ids_lost"}
+"""What a format that knows queries by their texts loses; values of grades and texts are kept."""
+
+
+@pytest.mark.datasets
+@pytest.mark.parametrize(
+    ("steps", "lost"),
+    [
+        (["same.json"], set()),
+        (["esci.qrels", "back.json"], {"name_lost", *BY_TEXT}),
+        (["esci.csv", "back.json"], {"name_lost"}),
+        (["beir", "esci.qrels", "esci.csv", "back.json"], {"name_lost", *BY_TEXT}),
+    ],
+)
+def test_real_judgments_of_the_workbench_come_back(
+    here: Path, datasets: Path, steps: list[str], lost: set[str]
+) -> None:
+    source = datasets / "esci_us_ubi" / "esci_us_judgments.json"
+    assert converted(source, steps) == {"text_grade"} | lost
+    written, original = (here / steps[-1]).read_bytes(), source.read_bytes()
+    if not lost:
+        assert written == original
+    body = json.loads(written)
+    assert body["judgmentRatings"] == json.loads(original)["judgmentRatings"]
+
+
+@pytest.mark.datasets
+@pytest.mark.parametrize("steps", [["set.json"], ["set.ndjson", "set.json"]])
+def test_a_real_query_set_of_the_workbench_comes_back(
+    here: Path, datasets: Path, steps: list[str]
+) -> None:
+    source = datasets / "esci_us_ubi" / "esci_us_queryset.json"
+    told = converted(source, steps)
+    body, original = json.loads((here / "set.json").read_bytes()), json.loads(source.read_bytes())
+    assert body["querySetQueries"] == original["querySetQueries"]
+    assert told == ({"unjudged"} if len(steps) == 1 else {"unjudged", "name_lost"})
+    assert (body == original) == (len(steps) == 1)
+
+
+@pytest.mark.datasets
+@pytest.mark.parametrize("name", ["scifact", "cranfield", "msrd_movies"])
+def test_real_folders_come_back(here: Path, datasets: Path, name: str) -> None:
+    splits = {"other_split"} if name != "cranfield" else set()
+    assert converted(datasets / name, ["set.qrels", "back"]) == splits
+    qrels = Path("qrels") / "test.tsv"
+    assert (here / "back" / qrels).read_bytes() == (datasets / name / qrels).read_bytes()
+    texts, originals = (
+        {one["_id"]: one["text"] for one in map(json.loads, file.read_text("utf-8").splitlines())}
+        for file in (here / "back" / "queries.jsonl", datasets / name / "queries.jsonl")
+    )
+    assert texts
+    assert texts.items() <= originals.items()
+    # Quepid and the Workbench lose the ids, and say so; what they have comes back byte by byte.
+    assert converted(datasets / name, ["a.csv", "a.json", "b.csv"]) == (
+        splits | BY_TEXT | {"name_lost", "text_grade"}
+    )
+    assert (here / "a.csv").read_bytes() == (here / "b.csv").read_bytes()
+
+
+def converted(source: Path, steps: list[str]) -> set[str]:
+    """Convert from each to the next; return the kinds of all that was told."""
+    kinds: set[str] = set()
+    for target in steps:
+        found = _json("convert", str(source), target)
+        kinds |= {finding["kind"] for finding in found["findings"]}
+        source = Path(target)
+    return kinds
