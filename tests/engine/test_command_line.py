@@ -184,6 +184,31 @@ def test_evaluate_measures_every_system_natively(
     assert ours_in(left, index="funnel-eval-") == [], "nothing is left applied"
 
 
+def test_compare_says_why_queries_moved(films: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = ["--dataset", str(films), "--rerank", "on", "--measures", "nDCG@10"]
+    found = run(capsys, "compare", "bm25", "hybrid", "funnel", *told)
+    assert (found["degraded"], found["why_note"]) == (0, "")
+    gained = found["moved"]["hybrid - bm25"]["gained"]
+    # No film has a word of these queries: bm25 finds none.
+    [[document]] = [one["deciding"] for one in gained if one["query_id"] == "q2"]
+    assert (document["id"], document["reference_rank"]) == ("alien", None)
+    stages = document["stages"]["hybrid"]
+    assert stages["fused"] == document["system_rank"]
+    assert stages["reranked"] is None
+    assert stages["legs"]["bm25"] == {"rank": None, "terms": []}
+    assert stages["legs"]["sparse"]["terms"]
+    assert stages["legs"]["dense"]["rank"] == 1
+    for moves in found["moved"].values():
+        for move in (*moves["gained"], *moves["lost"]):
+            for one in move["deciding"]:
+                assert set(one["stages"]) <= {"hybrid", "funnel"}
+                assert not any("doubts" in stages for stages in one["stages"].values())
+    reranked = found["moved"]["funnel - bm25"]["gained"][0]["deciding"][0]
+    assert reranked["stages"]["funnel"]["reranked"] == reranked["system_rank"]
+    left = run(capsys, "pipeline", "show")
+    assert ours_in(left, index="funnel-eval-") == [], "nothing is left applied"
+
+
 def test_the_table_says_what_was_gained_and_what_reranked(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
