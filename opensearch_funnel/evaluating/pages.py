@@ -19,7 +19,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { padding: .3rem .7rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
-td { min-width: 5rem } td.number { min-width: 0 } td.wide { min-width: 16rem }
+td { min-width: 5rem } td.number { min-width: 0 } td.wide { min-width: 11rem }
 th { white-space: nowrap } td.number, th.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums }
 img { max-width: 100%; height: auto }

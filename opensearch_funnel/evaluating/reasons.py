@@ -12,7 +12,9 @@ from opensearch_funnel.evaluating.comparing import Comparison
 from opensearch_funnel.evaluating.document_traces import DocumentTrace, LegPlace, Tracer
 from opensearch_funnel.evaluating.moves import Deciding, Move, Moves
 
-RANKS_ONLY = "Why is told in ranks alone: run files and bm25 have no stages that could be asked."
+RANKS_ONLY = (
+    "Why is told in ranks alone: run files, and systems of one leg, have no stages to be asked."
+)
 TERMS = 3
 """How many terms of a leg are shown to people; the JSON has more."""
 
@@ -36,8 +38,11 @@ def explained(
     """
     if not tracers:
         return replace(comparison, why_note=RANKS_ONLY if _moved(comparison) else "")
+    wanted = _wanted(comparison, tracers)
+    if not wanted:
+        return comparison
     queries = {query.query_id: query for query in comparison.dataset.queries}
-    found, note = _asked(_wanted(comparison, tracers), tracers, queries, progress=progress)
+    found, note = _asked(wanted, tracers, queries, progress=progress)
     moves = [_with_traces(one, found) for one in comparison.moves]
     return replace(comparison, moves=moves, why_note=note)
 

@@ -182,7 +182,9 @@ def test_a_report_on_thousands_of_queries_stays_small() -> None:
 def test_run_files_say_why_in_ranks_alone(films: Path) -> None:
     runs = films.parent / "runs"
     arguments = (runs / "old.run", runs / "new.run", "--dataset", films, "--moved", "1")
-    note = "Why is told in ranks alone: run files and bm25 have no stages that could be asked."
+    note = (
+        "Why is told in ranks alone: run files, and systems of one leg, have no stages to be asked."
+    )
     shown = called(*arguments).stdout
     assert "why: good (1) rose from 2 to 1\n" in shown
     assert "why: good (1) fell out from 2\n" in shown
