@@ -8,7 +8,7 @@ _PART = re.compile(r'"(?:[^"\\]|\\.)*"|"|[{}\[\],]|\s+|[^\s"{}\[\],]+', re.DOTAL
 _CONTROL = re.compile(r"(?<!\\)[\x00-\x1f]")
 _CLOSER = {"{": "}", "[": "]"}
 _WHOLE = frozenset({",", "}", "]", "true", "false", "null"})
-_THOUGHT_ENDS = "</think>"
+_THOUGHT_BEGINS, _THOUGHT_ENDS = "<think>", "</think>"
 
 
 def loose_json(text: str) -> str:
@@ -32,9 +32,10 @@ def loose_json(text: str) -> str:
         >>> loose_json('{"grade": 2, "why": "exact"')
         '{"grade": 2, "why": "exact"}'
     """
-    if not text.lstrip().startswith("{"):
-        # What begins as an object has no thoughts before it, whatever its texts hold.
-        text = text.rpartition(_THOUGHT_ENDS)[2]
+    thoughts, ends, rest = text.partition(_THOUGHT_ENDS)
+    # Some models leave out where thoughts begin. Behind a brace it may be the text of an object.
+    if ends and (thoughts.lstrip().startswith(_THOUGHT_BEGINS) or "{" not in thoughts):
+        text = rest
     start = text.find("{")
     if start < 0:
         raise ValueError("it holds no JSON object")
