@@ -85,13 +85,14 @@ def compare(
     Example: funnel compare bm25 my.run --dataset datasets/scifact --report scifact.html
     """
     from opensearch_funnel.evaluating.comparing import compare as compare_runs
-    from opensearch_funnel.evaluating.comparison_page import check_report, markdown, write_report
+    from opensearch_funnel.evaluating.comparison_page import markdown, write_report
     from opensearch_funnel.evaluating.datasets import read_dataset
     from opensearch_funnel.evaluating.formats.against import (
         qrels_against_corpus,
         run_against_corpus,
     )
     from opensearch_funnel.evaluating.formats.trec_run import read_measurable_run
+    from opensearch_funnel.evaluating.page_files import check_report
     from opensearch_funnel.evaluating.reasons import explained
 
     _check(compared)

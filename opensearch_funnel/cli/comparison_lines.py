@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from opensearch_funnel.evaluating.columns import aligned
 
 if TYPE_CHECKING:
     from opensearch_funnel.evaluating.comparing import Comparison
@@ -29,9 +31,9 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield f"{dataset.name}/{dataset.split}: {len(dataset.queries):,} queries"
     yield from (f"note: {note}" for note in comparison.notes)
     yield ""
-    yield from _columns(reached_rows(comparison))
+    yield from aligned(reached_rows(comparison))
     yield ""
-    yield from _columns([DIFFERENCE_COLUMNS, *difference_rows(comparison)])
+    yield from aligned([DIFFERENCE_COLUMNS, *difference_rows(comparison)])
     yield ""
     yield reading(comparison)
     for moves in comparison.moves:
@@ -60,7 +62,7 @@ def _sides(moves: Moves, move: Move) -> Iterator[str]:
 
     names = (moves.difference.reference, moves.difference.system)
     sides = (move.reference, move.system)
-    yield from _columns(
+    yield from aligned(
         [
             (name, f"{side.value:.4f}", f"first relevant {first_relevant(side)}", top(side))
             for name, side in zip(names, sides, strict=True)
@@ -77,11 +79,3 @@ def _why(moves: Moves, move: Move) -> Iterator[str]:
         first, *rest = reason_lines(document, names=names)
         yield f"why: {first}"
         yield from (f"     {line}" for line in rest)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

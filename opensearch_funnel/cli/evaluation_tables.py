@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from opensearch_funnel.evaluating.columns import aligned
+
 if TYPE_CHECKING:
     from opensearch_funnel.core.plan import Reranking
     from opensearch_funnel.evaluating.differences import Difference
@@ -44,11 +46,7 @@ def difference_lines(report: EvaluationReport) -> list[str]:
     for one in found:
         gains = (_gain(one, measure) for measure in one.values)
         rows.append((f"{one.system} over {one.reference}", *gains))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return aligned(rows)
 
 
 def _gain(difference: Difference, measure: Measure) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from opensearch_funnel.cli.choices import dataset_option, plan_option
-from opensearch_funnel.cli.columns import aligned
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
+from opensearch_funnel.evaluating.columns import aligned
 from opensearch_funnel.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,66 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.evaluating.comparing import LEVEL, Compared, Comparison
-from opensearch_funnel.evaluating.difference_plot import draw_differences, require_plots
+from opensearch_funnel.evaluating.difference_plot import draw_differences
 from opensearch_funnel.evaluating.measures import bootstrap_interval, mean
 from opensearch_funnel.evaluating.moved_page import how_to_read, moved_blocks
+from opensearch_funnel.evaluating.page_files import write_page
 from opensearch_funnel.evaluating.pages import (
     Block,
     Heading,
     Paragraph,
     Picture,
     Table,
-    as_html,
     as_markdown,
 )
 from opensearch_funnel.evaluating.significance import EXACT_UP_TO, SAMPLES
-from opensearch_funnel.evaluating.whole_files import write_whole
 
-_ENDINGS = (".md", ".html")
 _SMALL_P = 1e-4
 # Stands where an effect has no value.
 _NOTHING = "-"
 
 
-def check_report(path: Path) -> None:
-    """Refuse a report that could not be written, before long work.
-
-    Raises:
-        InputError: the ending is none of ``.md`` and ``.html``.
-        MissingExtraError: matplotlib is not installed.
-    """
-    if path.suffix not in _ENDINGS:
-        raise InputError(f"{path} is no report: end it with {' or '.join(_ENDINGS)}")
-    require_plots()
-
-
 def write_report(comparison: Comparison, path: Path) -> list[Path]:
-    """Write a comparison as one HTML file, or as Markdown with its drawings beside it.
-
-    Args:
-        comparison: what was found.
-        path: where to; the ending says the format.
-
-    Returns:
-        The files, the report first.
-
-    Raises:
-        InputError: the ending is none that can be written, or a file cannot be written.
-        MissingExtraError: matplotlib is not installed.
-    """
-    check_report(path)
-    blocks = [*page(comparison, drawn=True)]
-    if path.suffix == ".html":
-        files = {path: as_html(title(comparison), blocks).encode()}
-    else:
-        svgs = [block.svg for block in blocks if isinstance(block, Picture)]
-        names = {svg: f"{path.stem}-{number}.svg" for number, svg in enumerate(svgs, start=1)}
-        report = as_markdown(title(comparison), blocks, pictures=names).encode()
-        files = {path: report, **{path.with_name(name): svg for svg, name in names.items()}}
-    write_whole(files)
-    return list(files)
+    """Write a comparison with a drawing of each verdict; as ``page_files.write_page``."""
+    return write_page(path, title(comparison), [*page(comparison, drawn=True)])
 
 
 def markdown(comparison: Comparison) -> str:

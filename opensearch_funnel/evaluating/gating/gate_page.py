@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from opensearch_funnel.evaluating.columns import aligned
 from opensearch_funnel.evaluating.gating.checks import Gate
 from opensearch_funnel.evaluating.pages import Block, Heading, Paragraph, Table, as_markdown
 
@@ -29,7 +30,7 @@ def gate_lines(gate: Gate) -> Iterator[str]:
     yield gate.title
     if gate.checks:
         yield ""
-        yield from _columns([_header(gate), *_rows(gate)])
+        yield from aligned([_header(gate), *_rows(gate)])
     yield ""
     yield from (f"warning: {warning}" for warning in gate.warnings)
     yield from (f"note: {note}" for note in gate.notes)
@@ -69,12 +70,4 @@ def _rows(gate: Gate) -> list[tuple[str, ...]]:
     return [
         (check.name, *[*check.cells, *[_NOTHING] * width][:width], check.outcome)
         for check in gate.checks
-    ]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
     ]
