@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -349,18 +350,23 @@ def _read_until(descriptor: int, wanted: bytes) -> None:
         found += os.read(descriptor, 1)
 
 
+def _press(terminal: int, typist: int, key: bytes) -> None:
+    # What is typed before it waits for a key, and not for a line, is thrown away.
+    _until(lambda: not termios.tcgetattr(terminal)[3] & termios.ICANON)
+    os.write(typist, key)
+
+
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("end", "code"), [(b"q", 0), (b"\x04", 0), (b"\x03", 130)])
 def test_on_a_terminal_a_key_counts_without_enter(end: bytes, code: int) -> None:
     leader, follower = pty.openpty()
     try:
         with _process(stdin=follower, stderr=follower) as process:
-            # What is typed before it asks is thrown away.
             _read_until(leader, b"> ")
-            os.write(leader, b"3")
+            _press(follower, leader, b"3")
             _read_until(leader, b"> ")
             assert [grade for *_, grade in _kept()] == [3]
-            os.write(leader, end)
+            _press(follower, leader, end)
             assert process.stdout is not None
             told = process.stdout.read().decode()
             assert process.wait() == code
