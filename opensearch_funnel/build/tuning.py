@@ -17,6 +17,7 @@ from opensearch_funnel.core.held_out import is_held_out
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, PerQuery
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
+from opensearch_funnel.evaluating.formats.findings import Finding
 from opensearch_funnel.evaluating.replaying.many import Replays
 from opensearch_funnel.evaluating.replaying.setting import Setting
 from opensearch_funnel.evaluating.tuning.costs import LatencyModel
@@ -78,6 +79,7 @@ class Tuned:
         kinds: the search for queries that gain from weights of their own.
         rerank: the search for reranking; ``None`` where that was not tuned.
         tried_on: what the queries of ``legs`` and of ``rerank`` are.
+        findings: what is odd about the judgments of both.
         latency: what its parts took.
         seconds: of all of it.
     """
@@ -88,6 +90,7 @@ class Tuned:
     kinds: KindTuning
     rerank: Tuning | None
     tried_on: tuple[str, str]
+    findings: tuple[Finding, ...]
     latency: LatencyModel
     seconds: float
 
@@ -143,6 +146,9 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         kinds=kinds,
         rerank=rerank,
         tried_on=(for_legs.what, for_rerank.what),
+        findings=tuple(
+            dict.fromkeys((*for_legs.dataset.oddities(), *for_rerank.dataset.oddities()))
+        ),
         latency=latency,
         seconds=perf_counter() - begun,
     )

@@ -10,6 +10,7 @@ import rich_click as click
 
 from opensearch_funnel.cli.choices import dataset_option, plan_option
 from opensearch_funnel.cli.connection import engine_options
+from opensearch_funnel.cli.judgments.sources import findings_json, tell_faults
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.evaluating.columns import aligned
@@ -73,13 +74,15 @@ def attribute(
     from opensearch_funnel.evaluating.datasets import read_dataset
 
     judged = read_dataset(dataset, split=split)
+    findings = judged.oddities()
+    tell_faults(findings)
     plan = read_plan(plan_file, alias=judged.name)
     with terminal_progress() as progress:
         settings = reachable_engine(settings, progress=progress)
         bench = Bench(client=connect(settings), settings=settings, progress=progress)
         found = attribute_plan(bench, judged, plan, rerank=rerank, most=queries)
     emit(
-        _json(found, judged, worst=worst),
+        {**_json(found, judged, worst=worst), "findings": findings_json(findings)},
         output=output,
         table=lambda console: print_lines(console, _lines(found, judged, worst=worst)),
     )

@@ -15,7 +15,7 @@ import rich_click as click
 from opensearch_funnel.cli.choices import dataset_option, measures_option, plan_option
 from opensearch_funnel.cli.comparison_lines import comparison_lines
 from opensearch_funnel.cli.connection import engine_options
-from opensearch_funnel.cli.judgments.sources import findings_json, tell
+from opensearch_funnel.cli.judgments.sources import findings_json, tell, tell_faults
 from opensearch_funnel.cli.output import emit, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import Settings
@@ -88,7 +88,6 @@ def compare(
     from opensearch_funnel.evaluating.comparison_page import markdown, write_report
     from opensearch_funnel.evaluating.datasets import read_dataset
     from opensearch_funnel.evaluating.formats.against import (
-        qrels_against_corpus,
         run_against_corpus,
     )
     from opensearch_funnel.evaluating.formats.trec_run import read_measurable_run
@@ -101,11 +100,11 @@ def compare(
     judged = read_dataset(dataset, split=split)
     read = {given: read_measurable_run(Path(given)) for given in compared if given not in _SYSTEMS}
     ids = judged.doc_ids()
-    about_dataset = (*judged.findings, *qrels_against_corpus(judged.qrels, ids))
+    about_dataset = judged.oddities()
     about_runs = {
         given: (*one.findings, *run_against_corpus(one.run, ids)) for given, one in read.items()
     }
-    tell((finding for finding in about_dataset if finding.is_fault), strict=False)
+    tell_faults(about_dataset)
     for given, findings in about_runs.items():
         tell(findings, strict=False, of=given)
     runs = {given: one.run.doc_ids for given, one in read.items()}

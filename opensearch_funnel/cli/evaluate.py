@@ -17,7 +17,7 @@ from opensearch_funnel.cli.evaluation_tables import (
     reranking_lines,
     systems_table,
 )
-from opensearch_funnel.cli.judgments.sources import findings_json, tell
+from opensearch_funnel.cli.judgments.sources import findings_json, tell_faults
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.core.errors import InputError
@@ -95,7 +95,6 @@ def evaluate(
     from opensearch_funnel.build.service import reachable_engine
     from opensearch_funnel.engine.client import connect
     from opensearch_funnel.evaluating.datasets import read_dataset
-    from opensearch_funnel.evaluating.formats.against import qrels_against_corpus
     from opensearch_funnel.evaluating.formats.trec_run import write_runs
 
     chosen = get_current_context().get_parameter_source("systems")
@@ -111,8 +110,8 @@ def evaluate(
     except InputError as error:
         raise click.UsageError(str(error)) from error
     dataset = read_dataset(dataset_dir, split=split)
-    findings = (*dataset.findings, *qrels_against_corpus(dataset.qrels, dataset.doc_ids()))
-    tell((finding for finding in findings if finding.is_fault), strict=False)
+    findings = dataset.oddities()
+    tell_faults(findings)
     plan = read_plan(plan_file, alias=dataset.name)
     with terminal_progress() as progress:
         settings = reachable_engine(settings, progress=progress)

@@ -10,6 +10,7 @@ import rich_click as click
 
 from opensearch_funnel.cli.choices import dataset_option, plan_option
 from opensearch_funnel.cli.connection import engine_options
+from opensearch_funnel.cli.judgments.sources import findings_json, tell_faults
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.evaluating.columns import aligned
@@ -109,6 +110,7 @@ def tune(
         settings = reachable_engine(settings, progress=progress)
         bench = Bench(client=connect(settings), settings=settings, progress=progress)
         found = tune_plan(bench, dataset, plan, request)
+    tell_faults(found.findings)
     changed = changes(found.before, found.after)
     path = target or plan_file
     try:
@@ -151,6 +153,7 @@ def _json(
             "interval": [round(end, 6) for end in found.kinds.interval],
         },
         "rerank": found.rerank and {"tried_on": rerank_on, **tuning_json(found.rerank)},
+        "findings": findings_json(found.findings),
         "seconds": round(found.seconds, 1),
     }
 

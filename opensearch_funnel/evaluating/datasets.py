@@ -11,6 +11,7 @@ from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.documents.document import Document
 from opensearch_funnel.documents.readers import corpus_file, read_documents
+from opensearch_funnel.evaluating.formats.against import qrels_against_corpus
 from opensearch_funnel.evaluating.formats.beir import (
     judged_elsewhere,
     qrels_file,
@@ -59,6 +60,10 @@ class Dataset:
     def documents(self) -> Iterator[Document]:
         """Read the corpus."""
         return read_documents(self.corpus, format="beir")
+
+    def oddities(self) -> tuple[Finding, ...]:
+        """Return the findings, with judgments of documents that the corpus lacks; reads it."""
+        return (*self.findings, *qrels_against_corpus(self.qrels, self.doc_ids()))
 
     def doc_ids(self) -> frozenset[str]:
         """Read the ids of the corpus."""

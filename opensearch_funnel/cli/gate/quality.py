@@ -18,6 +18,7 @@ from opensearch_funnel.cli.choices import (
 )
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.gate.showing import gate_output_option, show
+from opensearch_funnel.cli.judgments.sources import tell_faults
 from opensearch_funnel.cli.output import emit, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.core.errors import InputError, StageUnavailableError
@@ -153,6 +154,7 @@ def quality(
         first_systems=() if runs_dir else _FIRST_SYSTEMS,
     )
     judged = read_dataset(dataset, split=want.split)
+    tell_faults(judged.oddities())
     languages = languages_of(judged, field=language_field) if language_field else {}
     if before is not None and not update:
         # Before anything is measured, which takes minutes.

@@ -96,6 +96,11 @@ def tell(findings: Iterable[Finding], *, strict: bool, of: str = "") -> None:
         raise InputError(f"{faults} kinds of faults in the data, told above (--strict)")
 
 
+def tell_faults(findings: Iterable[Finding]) -> None:
+    """Print what may be wrong with a data set on standard error; notes are in the JSON alone."""
+    tell((finding for finding in findings if finding.is_fault), strict=False)
+
+
 def findings_json(findings: Iterable[Finding]) -> list[dict[str, object]]:
     """Return findings for printing."""
     return [
