@@ -34,14 +34,15 @@ def changes(before: FunnelPlan, after: FunnelPlan) -> list[Change]:
     return [change for change in found if change[1] != change[2]]
 
 
-def write_plan(path: Path, changed: list[Change]) -> None:
+def write_plan(path: Path, changed: list[Change], *, to: Path | None = None) -> None:
     """Write changes under ``[plan]``; comments, order and all other keys stay as they are.
 
     The file is replaced whole or not at all. One that is not there is made.
 
     Args:
-        path: of the file.
+        path: of the file that has the plan as it was.
         changed: what to write (``changes``).
+        to: write the file with its changes there, and leave it as it is.
 
     Raises:
         InputError: the file cannot be read as TOML, or not be written.
@@ -64,4 +65,4 @@ def write_plan(path: Path, changed: list[Change]) -> None:
         for part in outer:
             table = table.setdefault(part, tomlkit.table())
         table[key] = value
-    write_whole({path: tomlkit.dumps(document).encode()})
+    write_whole({to or path: tomlkit.dumps(document).encode()})

@@ -13,6 +13,7 @@ from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.judgments.sources import findings_json, tell_faults
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
+from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.evaluating.columns import aligned
 from opensearch_funnel.settings import Settings
 
@@ -62,8 +63,9 @@ _MINUTE = 60.0
     "--to",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the plan there, and not to the file of --plan.",
+    help="Write the file of --plan with its changes there, and leave it as it is.",
 )
+@click.option("--force", is_flag=True, help="Replace the file of --to.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option(
     "--report",
@@ -78,6 +80,7 @@ def tune(
     dataset: Path,
     plan_file: Path,
     target: Path | None,
+    force: bool,
     dry_run: bool,
     report: Path | None,
     output: str,
@@ -102,6 +105,8 @@ def tune(
 
     if report is not None:
         check_report(report)
+    if target is not None and target.exists() and not force:
+        raise InputError(f"{target} is there already: name another, or give --force")
     asked["limit_ms"] = asked.pop("max_ms")
     request = TuneRequest(**asked)
     name = dataset.resolve().name
@@ -115,7 +120,7 @@ def tune(
     path = target or plan_file
     try:
         if changed and not dry_run:
-            write_plan(path, changed)
+            write_plan(plan_file, changed, to=target)
         if report is not None:
             blocks = [*tuning_blocks(found.legs, title="Legs", reranks=False)]
             if found.rerank is not None:

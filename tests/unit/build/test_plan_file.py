@@ -53,6 +53,18 @@ def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "funnel.toml").read_text() == "[plan]\ndepth = 100\n"
 
 
+def test_a_copy_has_the_changes_and_the_file_stays(tmp_path: Path) -> None:
+    path, copy = tmp_path / "funnel.toml", tmp_path / "tuned.toml"
+    path.write_text(WRITTEN)
+    copy.write_text("[plan.rerank]\ndepth = 7\n")
+    before = read_plan(path)
+    after = replace(before, depth=100)
+    write_plan(path, changes(before, after), to=copy)
+    assert path.read_text() == WRITTEN
+    assert read_plan(copy) == after
+    assert "# ours" in copy.read_text()
+
+
 def test_a_file_that_is_no_toml_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "funnel.toml"
     path.write_text("[plan\n")
