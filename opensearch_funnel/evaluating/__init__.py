@@ -10,6 +10,10 @@
 * ``indexing``   the index that a data set is loaded into, once
 * ``differences``   how much one system is better than another, query by query
 * ``reports``    systems and a data set → one report
+* ``significance``, ``comparing``   systems on the same queries → who is better, how surely
+* ``replaying``, ``attribution``   what one search found → any plan's answer, and where nDCG is lost
+* ``tuning``     judged queries → the plan that suits them, with the evidence
+* ``gating``     checks that fail a build when search got worse
 * ``funnel_systems``   the legs of a plan alone, fused, and through the pipeline
 * ``switch``, ``trials``   whether reranking is worth its time, decided on evidence
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 from opensearch_funnel.evaluating.difference_plot import require_plots
 from opensearch_funnel.evaluating.tuning.search import Trial, Tuning
@@ -35,7 +36,9 @@ def draw_front(found: Tuning) -> bytes:
         return [trial.cost for trial in trials], [trial.mean for trial in trials]
 
     whole = [trial for trial in found.trials if trial.queries == found.present.queries]
-    axes.plot(*marks(whole), ".", color=_TRIED, markersize=4, label=f"tried on all: {len(whole):,}")
+    # As a picture inside the drawing: thousands of marks would be most of a report's size.
+    dots: dict[str, Any] = {"color": _TRIED, "markersize": 4, "rasterized": True}
+    axes.plot(*marks(whole), ".", label=f"tried on all: {len(whole):,}", **dots)
     axes.plot(*marks([*found.front]), "o-", color=_FRONT, label="no cheaper plan is as good")
     axes.plot(*marks([found.present]), "x", color=_PRESENT, markersize=9, label="present")
     label = "chosen" if found.proposed else "best in reach, not surely better"
@@ -50,5 +53,5 @@ def draw_front(found: Tuning) -> bytes:
     written = BytesIO()
     # Without the salt and the date each run would write other bytes.
     with rc_context({"svg.hashsalt": "funnel"}):
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(written, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     return written.getvalue()
