@@ -165,6 +165,11 @@ class _Part:
 
 def _parts(folder: Path, request: TuneRequest) -> tuple[_Part, _Part]:
     """Choose the queries for the legs, and those for reranking: no query is in both."""
+    if folder.is_dir() and not (folder / "qrels" / f"{request.train}.tsv").is_file():
+        raise InputError(
+            f"{folder} has no qrels/{request.train}.tsv to tune on: name another split (--train), or "
+            "move part of the judgments there; the split that is reported must not be tuned on"
+        )
     train = read_dataset(folder, split=request.train)
     if train.has_split(request.dev):
         dev = read_dataset(folder, split=request.dev)
@@ -216,7 +221,7 @@ def _kinds(recorded: RecordedSet, part: _Part, present: Setting, *, folds: int) 
     others = [
         replace(present, weights=setting.weights)
         for setting in fusion_grid(present.legs, fusions=[present.fusion])
-        if setting.legs == present.legs
+        if setting.legs == present.legs and len(present.legs) > 1
     ]
     replays = Replays(recorded.record, qrels=part.dataset.qrels)
     own, *values = replays.ndcg([present, *others])

@@ -78,7 +78,8 @@ def test_a_plan_is_tuned_written_and_measured(
     bench: Bench, abstracts: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "funnel.toml").write_text(
-        '# ours\n[plan]\nalias = "films"\n[plan.bm25]\nweight = 0\n[plan.sparse]\nweight = 9\n'
+        '# ours\n[plan]\nalias = "films"\ndepth = 30\n[plan.rerank]\ndepth = 20\n'
+        "[plan.bm25]\nweight = 0\n[plan.sparse]\nweight = 9\n"
     )
     tune = ("tune", "--dataset", str(abstracts), "--rerank-queries", "20")
     dry = printed(capsys, *tune, "--no-rerank", "--dry-run")

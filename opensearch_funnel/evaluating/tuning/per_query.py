@@ -85,7 +85,10 @@ class KindTuning:
     def evidence(self) -> str:
         """What was tried, and what that gains, in one line."""
         if self.kind is None:
-            return f"one for all queries: no kind of them has {FEWEST_OF_A_KIND} or more"
+            return (
+                "one for all queries: there is one leg alone, or no kind of queries with "
+                f"{FEWEST_OF_A_KIND} in it and as many outside"
+            )
         low, high = self.interval
         verdict = f"own for {self.kind}" if low > 0 else "one for all queries"
         return (

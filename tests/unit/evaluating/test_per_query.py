@@ -49,4 +49,4 @@ def test_a_kind_has_queries_enough_and_leaves_as_many() -> None:
         np.ones((len(MIXES), 20)), settings=MIXES, texts=TEXTS[:20], query_ids=IDS[:20], folds=5
     )
     assert few.proposed is None
-    assert "no kind of them has 30" in few.evidence
+    assert "no kind of queries with 30 in it" in few.evidence
