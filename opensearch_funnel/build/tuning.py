@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from opensearch_funnel.build.evaluation import Bench
 from opensearch_funnel.build.recording import RecordedSet, recorded_set
 from opensearch_funnel.build.timing import timed_legs, timed_pairs
@@ -167,8 +165,8 @@ def _parts(folder: Path, request: TuneRequest) -> tuple[_Part, _Part]:
     """Choose the queries for the legs, and those for reranking: no query is in both."""
     if folder.is_dir() and not (folder / "qrels" / f"{request.train}.tsv").is_file():
         raise InputError(
-            f"{folder} has no qrels/{request.train}.tsv to tune on: name another split (--train), or "
-            "move part of the judgments there; the split that is reported must not be tuned on"
+            f"{folder} has no qrels/{request.train}.tsv to tune on: name another split (--train), "
+            "or move part of the judgments there; the split that is reported must not be tuned on"
         )
     train = read_dataset(folder, split=request.train)
     if train.has_split(request.dev):
@@ -224,9 +222,9 @@ def _kinds(recorded: RecordedSet, part: _Part, present: Setting, *, folds: int) 
         if setting.legs == present.legs and len(present.legs) > 1
     ]
     replays = Replays(recorded.record, qrels=part.dataset.qrels)
-    own, *values = replays.ndcg([present, *others])
+    values = replays.ndcg([present, *others])
     return tune_kinds(
-        np.array(values) - own,
+        values[1:] - values[0],
         settings=others,
         texts=[query.text for query in part.queries],
         query_ids=[query.query_id for query in part.queries],
