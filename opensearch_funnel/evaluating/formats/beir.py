@@ -72,12 +72,16 @@ def query_rows(folder: Path) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
 
 
 def judged_elsewhere(folder: Path, *, split: str) -> set[str]:
-    """Return the ids of the queries that the other splits of a folder judge."""
+    """Return the ids of the queries that the other splits of a folder judge.
+
+    Nothing is measured by these: a line that is broken is told when its own split is read.
+    """
     return {
-        query_id
+        text.partition("\t")[0]
         for path in (folder / "qrels").glob("*.tsv")
         if path.stem != split
-        for _, query_id, _, _ in qrels_rows(path)
+        for number, text in numbered_lines(path)
+        if number > 1
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.datasets import read_dataset
+from opensearch_funnel.evaluating.formats.findings import Kind
 from opensearch_funnel.evaluating.indexing import evaluation_index_name
 
 HEADER = "query-id\tcorpus-id\tscore\n"
@@ -102,3 +103,18 @@ def test_another_corpus_is_another_index(tmp_path: Path) -> None:
     with (folder / "corpus.jsonl").open("a") as corpus:
         corpus.write('\n{"_id": "d3", "text": "y"}')
     assert evaluation_index_name(read_dataset(folder)) != first
+
+
+def test_a_broken_line_of_another_split_is_told_when_that_split_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "d", "title": "t", "text": "x"}\n')
+    queries = ('{"_id": "q", "text": "one"}', '{"_id": "r", "text": "two"}')
+    (folder / "queries.jsonl").write_text("\n".join(queries) + "\n")
+    header = "query-id\tcorpus-id\tscore\n"
+    (folder / "qrels" / "test.tsv").write_text(f"{header}q\td\t1\n")
+    (folder / "qrels" / "dev.tsv").write_text(f"{header}r\td\n")
+    [finding] = read_dataset(folder).findings
+    assert finding.kind is Kind.OTHER_SPLIT
+    with pytest.raises(InputError, match=r"dev\.tsv:2: 2 columns"):
+        read_dataset(folder, split="dev")
