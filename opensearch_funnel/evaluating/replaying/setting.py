@@ -119,7 +119,7 @@ class Setting:
     def applied(self, plan: FunnelPlan) -> FunnelPlan:
         """Return a plan that does this; what a setting does not say stays as the plan has it.
 
-        But for other weights of some kind of queries, which go with the plan's own.
+        But for other weights of some kind of queries: they go where the plan's own weights do.
 
         Raises:
             InvalidPlanError: a plan has no such leg, or not in that order.
@@ -139,5 +139,7 @@ class Setting:
             rerank = replace(
                 self.rerank, enabled=True, decided=before.decided, reason=before.reason
             )
-        changed["per_query"] = PerQuery()
+        own = Setting.of(plan)
+        if (self.legs, self.shares) != (own.legs, own.shares):
+            changed["per_query"] = PerQuery()
         return replace(plan, fusion=self.fusion, depth=self.depth, rerank=rerank, **changed)

@@ -7,7 +7,7 @@ import pytest
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError
 from opensearch_funnel.core.held_out import is_held_out
-from opensearch_funnel.core.plan import FunnelPlan, Fusion, Reranking
+from opensearch_funnel.core.plan import FunnelPlan, Fusion, PerQuery, Reranking
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.replaying.many import Replays
 from opensearch_funnel.evaluating.replaying.record import Floats, Origin, Record, RecordedQuery
@@ -261,6 +261,15 @@ def test_a_leg_that_knows_more_gets_more_weight() -> None:
     assert found.gain > 0.1
     assert dict(zip(proposed.legs, proposed.shares, strict=True))["bm25"] >= 0.8
     assert found.present.mean == pytest.approx(float(replays.ndcg([PRESENT]).mean()))
+
+
+def test_weights_of_one_kind_of_queries_stay_where_the_plan_s_own_do() -> None:
+    rule = PerQuery(feature="digits", at_least=1, bm25=4.0, sparse=1.0, dense=1.0)
+    plan = replace(FunnelPlan(alias="films"), per_query=rule)
+    reranked = replace(Setting.of(plan), rerank=Reranking(depth=20), depth=100)
+    assert reranked.applied(plan).per_query == rule
+    assert replace(reranked, weights=(1.0, 1.0, 1.0)).applied(plan).per_query == PerQuery()
+    assert reranked.with_legs("bm25").applied(plan).per_query == PerQuery()
 
 
 def tuned_on(values: Floats, some: list[Setting], options: Options) -> Tuning:
