@@ -175,7 +175,8 @@ class Calling:
         while True:
             self._reserve(request, after=reason)
             self.booked.tries += 1
-            body = self.line.form.body(request, streamed=streamed)
+            form = self.line.form
+            body = form.body(request, streamed=streamed)
             try:
                 if streamed:
                     reply = yield from self.line.endpoint.stream(
@@ -185,8 +186,9 @@ class Calling:
                     reply = self.line.endpoint.ask(body, max_tokens=limit, deadline=deadline)
             except Fault as fault:
                 self._charge(fault.tokens if fault.tokens or fault.billed else Tokens())
-                if (form := self.line.form.after(fault)) is not None:
-                    self.line.form = form
+                if form.after(fault) is not None:
+                    # Another call may have found it out meanwhile.
+                    self.line.form = self.line.form.after(fault) or self.line.form
                     continue
                 failed, reason = failed + 1, fault.reason
                 self._wait_after(fault, failed=failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -353,3 +354,22 @@ def test_events_in_any_pieces_are_one_answer(settings: MakeSettings) -> None:
     pieces = [bytes([byte]) for byte in text]
     with model_server(events(*pieces)) as heard, open_llm(settings(heard.url)) as llm:
         assert "".join(llm.stream(prompt())) == "caf\u00e9 \u2603"
+
+
+def test_calls_that_ask_together_all_learn_what_the_endpoint_takes(settings: MakeSettings) -> None:
+    together = threading.Barrier(3)
+
+    def picky(answers: Answers, body: Any) -> None:
+        if "max_tokens" in body:
+            together.wait(timeout=10)  # all are refused before one of them has heard of it
+            refuses(400, "use max_completion_tokens instead")(answers, body)
+        else:
+            says("yes")(answers, body)
+
+    with (
+        model_server(picky) as heard,
+        open_llm(settings(heard.url)) as llm,
+        ThreadPoolExecutor(3) as workers,
+    ):
+        asked = [workers.submit(llm.ask, prompt(f"Is it {n}?")) for n in range(3)]
+        assert [one.result().value for one in asked] == ["yes"] * 3
