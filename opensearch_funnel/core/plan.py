@@ -224,17 +224,21 @@ class FunnelPlan:
         return replace(self, per_query=PerQuery(), **weighed)
 
     def with_legs(self, *legs: LegName) -> FunnelPlan:
-        """Return the plan with only these of its legs.
+        """Return the plan with only these of its legs; a rule for one kind of queries stays.
 
         Example:
             >>> FunnelPlan(alias="films").with_legs("bm25", "dense").weights
             (0.5, 0.5)
         """
-        without = {leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs}
-        return replace(self, per_query=PerQuery(), **without)
+        without: dict[str, Any] = {
+            leg: replace(getattr(self, leg), weight=0.0) for leg in LEGS if leg not in legs
+        }
+        return replace(self, **without)
 
     def with_every_leg(self) -> FunnelPlan:
         """Return the plan with a weight of 1 for each leg that it leaves out.
+
+        A rule for one kind of queries says nothing of these legs, and goes where there are any.
 
         Example:
             >>> FunnelPlan(alias="films").with_legs("dense").with_every_leg().weights

@@ -176,7 +176,8 @@ def _fitting(
     clauses = (
         clause_count(query, fields=fields)
         + plan.sparse.query_terms
-        + len(plan.active_legs) * (clause_count(holds, fields=fields) if holds else 0)
+        # The engine puts the constraint into every place of the hybrid query, empty ones too.
+        + len(plan.weights) * (clause_count(holds, fields=fields) if holds else 0)
         + (LATER_PAGE_CLAUSES if start > 0 else 0)
     )
     if clauses > MAX_CLAUSES:

@@ -104,7 +104,12 @@ def test_where_the_weights_of_a_kind_are_those_of_all_no_place_is_added() -> Non
 def test_a_rule_for_a_kind_of_queries_goes_with_the_legs_that_it_weighs() -> None:
     rule = {"feature": "words", "below": 3, "bm25": 4, "sparse": 1, "dense": 2}
     plan = FunnelPlan.from_dict({"alias": "a", "per_query": rule})
-    assert plan.with_legs("bm25", "dense").per_query == PerQuery()
+    fewer = plan.with_legs("bm25", "dense")
+    assert fewer.for_query("one").weights == pytest.approx((2 / 3, 1 / 3), abs=1e-6)
+    assert fewer.for_query("one two three").weights == (0.5, 0.5)
+    assert plan.with_legs(*LEGS) == plan.with_every_leg() == plan
+    assert fewer.with_every_leg().per_query == PerQuery()
+    assert plan.with_legs("sparse").placed("one") == ("sparse",)
     alone = FunnelPlan.from_dict({"alias": "a", "per_query": rule, "sparse": {"weight": 0}})
     assert alone.placed("one") == ("bm25", "empty 1", "dense")
     assert alone.placed("one two three") == ("bm25", "dense", "empty 1")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.plan import FunnelPlan, PerQuery
 from opensearch_funnel.engine.allow_list import read_text_search
 
 PLAN = FunnelPlan(alias="films", searched_fields=("text", "title"), mapped_fields=6)
@@ -157,3 +157,13 @@ def test_a_later_page_takes_a_few_clauses_more() -> None:
     query = {"match": {"text": words(830)}}
     assert read_text_search({"query": query}, plan=PLAN) is not None
     assert read_text_search({"query": query, "from": 10}, plan=PLAN) is None
+
+
+def test_a_place_that_a_query_leaves_empty_has_the_constraint_too() -> None:
+    rule = PerQuery(feature="digits", at_least=1, bm25=4.0, sparse=1.0, dense=1.0)
+    five = replace(PLAN, per_query=rule)
+    assert len(five.weights) == 5
+    for count, fits in ((139, True), (140, False)):
+        query = {"match_phrase": {"text": {"query": words(count)}}}
+        assert read_text_search({"query": query}, plan=PLAN) is not None
+        assert (read_text_search({"query": query}, plan=five) is not None) is fits
