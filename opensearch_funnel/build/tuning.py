@@ -25,7 +25,7 @@ from opensearch_funnel.evaluating.tuning.grid import (
     fusion_grid,
     rerank_grid,
 )
-from opensearch_funnel.evaluating.tuning.per_query import KindTuning, tune_kinds
+from opensearch_funnel.evaluating.tuning.per_query import KindTuning, tune_kinds, with_rule
 from opensearch_funnel.evaluating.tuning.search import Options, Tuning, shuffled, tune
 
 _REPORTED = "test"
@@ -74,7 +74,8 @@ class Tuned:
         before: the plan as it was given.
         after: the plan with what was chosen; the same where nothing is surely better.
         legs: the search for weights, fusion, depth and query terms.
-        kinds: the search for queries that gain from weights of their own.
+        kinds: the search for queries that gain from weights of their own; ``None`` where the plan
+            has such a rule and keeps it.
         rerank: the search for reranking; ``None`` where that was not tuned.
         tried_on: what the queries of ``legs`` and of ``rerank`` are.
         findings: what is odd about the judgments of both.
@@ -85,7 +86,7 @@ class Tuned:
     before: FunnelPlan
     after: FunnelPlan
     legs: Tuning
-    kinds: KindTuning
+    kinds: KindTuning | None
     rerank: Tuning | None
     tried_on: tuple[str, str]
     findings: tuple[Finding, ...]
@@ -119,10 +120,13 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         present = replace(Setting.of(plan), rerank=None)
         grid = fusion_grid(LEGS, depths=depths, query_terms=terms)
         options = replace(options, cost=latency)
-        legs = _searched(recorded, for_legs, grid, present=present, options=options)
-        after = _with_legs(plan, legs)
-        kinds = _kinds(recorded, for_legs, Setting.of(after), folds=request.folds)
-        after = replace(after, per_query=kinds.proposed or PerQuery())
+        rule = plan.per_query
+        legs = _searched(recorded, for_legs, grid, present=present, options=options, rule=rule)
+        after = with_legs(plan, legs)
+        kinds = None
+        if after.per_query.feature == "none":
+            kinds = _kinds(recorded, for_legs, Setting.of(after), folds=request.folds)
+            after = replace(after, per_query=kinds.proposed or PerQuery())
     rerank = None
     rerankers = [name for name in (plan.rerank.first_model, plan.rerank.model) if name]
     if request.rerank:
@@ -136,7 +140,7 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
             grid = [s for s in rerank_grid(present, after.rerank) if _in_time(s, latency, plan)]
             options = replace(options, cost=latency)
             rerank = _searched(recorded, for_rerank, grid, present=present, options=options)
-        after = _with_rerank(after, rerank)
+        after = with_rerank(after, rerank)
     return Tuned(
         before=plan,
         after=after,
@@ -195,17 +199,23 @@ def _part(dataset: Dataset, queries: Sequence[Query], *, most: int, what: str, s
     )
 
 
-def _searched(
+def _searched(  # noqa: PLR0913 - what is searched, and against what
     recorded: RecordedSet,
     part: _Part,
     settings: Sequence[Setting],
     *,
     present: Setting,
     options: Options,
+    rule: PerQuery | None = None,
 ) -> Tuning:
     replays = Replays(recorded.record, qrels=part.dataset.qrels, ask=recorded.ask)
     return tune(
-        lambda some, queries: replays.ndcg(some, queries=queries),
+        with_rule(
+            lambda some, queries: replays.ndcg(some, queries=queries),
+            rule=rule or PerQuery(),
+            present=present,
+            texts=[query.text for query in part.queries],
+        ),
         query_ids=[query.query_id for query in part.queries],
         settings=settings,
         present=present,
@@ -238,8 +248,11 @@ def _in_time(setting: Setting, latency: LatencyModel, plan: FunnelPlan) -> bool:
     return took <= plan.deadlines.rank_ms * _ROOM
 
 
-def _with_legs(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
-    """Return the plan with the legs that were chosen; what it says of reranking stays."""
+def with_legs(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
+    """Return the plan with the legs that a search chose; what it says of reranking stays.
+
+    A rule for one kind of queries goes with the weights that it was beside.
+    """
     if found.proposed is None:
         return plan
     chosen = found.proposed.applied(plan)
@@ -247,8 +260,8 @@ def _with_legs(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
     return replace(chosen, rerank=rerank, tuned=found.evidence)
 
 
-def _with_rerank(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
-    """Return the plan with reranking on or off as it was decided, and the figures."""
+def with_rerank(plan: FunnelPlan, found: Tuning) -> FunnelPlan:
+    """Return the plan with reranking as a search decided it, and the figures; its legs stay."""
     chosen = found.proposed or found.present.setting
-    decided = chosen.applied(plan)
-    return replace(decided, rerank=replace(decided.rerank, decided=True, reason=found.evidence))
+    rerank = chosen.applied(plan).rerank
+    return replace(plan, rerank=replace(rerank, decided=True, reason=found.evidence))

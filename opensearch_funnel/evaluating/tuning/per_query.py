@@ -8,7 +8,7 @@ fold without its queries and judged on them, and without a sure gain there is no
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from opensearch_funnel.core.query_kinds import FEATURES, Feature, feature_of
 from opensearch_funnel.evaluating.measures import bootstrap_interval
 from opensearch_funnel.evaluating.replaying.record import Floats
 from opensearch_funnel.evaluating.replaying.setting import Setting
-from opensearch_funnel.evaluating.tuning.search import fold_of
+from opensearch_funnel.evaluating.tuning.search import Measured, fold_of
 
 FEWEST_OF_A_KIND = 30
 _BOUNDS = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -161,6 +161,33 @@ def tune_kinds(
         tried=tried,
         queries=len(texts),
     )
+
+
+def with_rule(
+    measured: Measured, *, rule: PerQuery, present: Setting, texts: Sequence[str]
+) -> Measured:
+    """Return what measures the present setting as a plan with a rule fuses each query.
+
+    Args:
+        measured: measures settings on some of the queries.
+        rule: the plan's; other settings come without it.
+        present: the plan's setting for all other queries.
+        texts: of all queries.
+    """
+    if rule.feature == "none":
+        return measured
+    fits = np.array([rule.fits(text) for text in texts], dtype=np.bool_)
+    of_kind = replace(present, weights=tuple(getattr(rule, leg) for leg in present.legs))
+
+    def together(settings: Sequence[Setting], queries: slice) -> Floats:
+        values = measured(settings, queries)
+        inside = fits[queries]
+        if present in settings and inside.any():
+            theirs = measured([of_kind], queries)[0]
+            values[list(settings).index(present), inside] = theirs[inside]
+        return values
+
+    return together
 
 
 def _best(gains: Floats, kinds: Sequence[Kind], *, rows: Mask) -> tuple[Kind, int]:

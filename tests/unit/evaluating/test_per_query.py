@@ -1,10 +1,18 @@
 """Weights of their own are given to a kind of queries where that surely gains, and only there."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from opensearch_funnel.core.plan import PerQuery
+from opensearch_funnel.evaluating.replaying.record import Floats
 from opensearch_funnel.evaluating.replaying.setting import Setting
-from opensearch_funnel.evaluating.tuning.per_query import FEWEST_OF_A_KIND, kinds_of, tune_kinds
+from opensearch_funnel.evaluating.tuning.per_query import (
+    FEWEST_OF_A_KIND,
+    kinds_of,
+    tune_kinds,
+    with_rule,
+)
 
 LEGS = ("bm25", "dense")
 MIXES = [Setting(legs=LEGS, weights=(float(w), 10.0 - w)) for w in range(1, 10)]
@@ -50,3 +58,19 @@ def test_a_kind_has_queries_enough_and_leaves_as_many() -> None:
     )
     assert few.proposed is None
     assert "no kind of queries with 30 in it" in few.evidence
+
+
+def test_a_plan_with_a_rule_is_measured_with_it() -> None:
+    def measured(settings: Sequence[Setting], queries: slice) -> Floats:
+        count = len(TEXTS[queries])
+        return np.array([[setting.weights[0]] * count for setting in settings])
+
+    rule = PerQuery(feature="digits", at_least=1, bm25=8.0, dense=2.0)
+    present, other = MIXES[4], MIXES[0]
+    asked = with_rule(measured, rule=rule, present=present, texts=TEXTS)
+    found = asked([other, present], slice(100, 103))
+    assert TEXTS[102] == "part102"
+    assert found.tolist() == [[1.0, 1.0, 1.0], [5.0, 5.0, 8.0]]
+    assert asked([other], slice(100, 103)).tolist() == [[1.0, 1.0, 1.0]]
+    plain = with_rule(measured, rule=PerQuery(), present=present, texts=TEXTS)
+    assert plain([present], slice(0, 3)).tolist() == [[5.0, 5.0, 5.0]]
