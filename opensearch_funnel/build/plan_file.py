@@ -42,7 +42,7 @@ def write_plan(path: Path, changed: list[Change], *, to: Path | None = None) -> 
     Args:
         path: of the file that has the plan as it was.
         changed: what to write (``changes``).
-        to: write the file with its changes there, and leave it as it is.
+        to: write the changed plan there, and nothing else that is in the file; it stays as it is.
 
     Raises:
         InputError: the file cannot be read as TOML, or not be written.
@@ -65,4 +65,7 @@ def write_plan(path: Path, changed: list[Change], *, to: Path | None = None) -> 
         for part in outer:
             table = table.setdefault(part, tomlkit.table())
         table[key] = value
+    if to is not None:
+        # Settings may hold what nobody else is to read.
+        document = tomlkit.document().append(_TABLE, plan)
     write_whole({to or path: tomlkit.dumps(document).encode()})

@@ -63,7 +63,7 @@ _MINUTE = 60.0
     "--to",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the file of --plan with its changes there, and leave it as it is.",
+    help="Write the changed plan there, and leave the file of --plan as it is.",
 )
 @click.option("--force", is_flag=True, help="Replace the file of --to.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")

@@ -1,5 +1,6 @@
 """What changed is written into a plan's file, and nothing else of the file is touched."""
 
+import stat
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,19 @@ def test_a_copy_has_the_changes_and_the_file_stays(tmp_path: Path) -> None:
     write_plan(path, changes(before, after), to=copy)
     assert path.read_text() == WRITTEN
     assert read_plan(copy) == after
-    assert "# ours" in copy.read_text()
+    assert "# slow on Mondays" in copy.read_text()
+    assert "http://search" not in copy.read_text(), "settings may be secret"
+
+
+def test_a_private_file_stays_private_and_a_link_stays_one(tmp_path: Path) -> None:
+    path, link = tmp_path / "funnel.toml", tmp_path / "link.toml"
+    path.write_text(WRITTEN)
+    path.chmod(0o600)
+    link.symlink_to(path)
+    write_plan(link, [("depth", 200, 100)])
+    assert link.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_plan(path).depth == 100
 
 
 def test_a_file_that_is_no_toml_stays_as_it_is(tmp_path: Path) -> None:
