@@ -18,7 +18,13 @@ from opensearch_funnel.evaluating.gating.what_changed import (
     why_times_differ,
 )
 from opensearch_funnel.evaluating.measures import Values, bootstrap_interval, mean
-from opensearch_funnel.evaluating.significance import holm, outcomes, randomisation_p
+from opensearch_funnel.evaluating.significance import (
+    EXACT_UP_TO,
+    SAMPLES,
+    holm,
+    outcomes,
+    randomisation_p,
+)
 
 SMALLEST_GROUP = 20
 """A language with fewer queries is shown and not judged."""
@@ -293,18 +299,28 @@ def _timing(baseline: Snapshot, now: Snapshot, *, ratio: float) -> tuple[list[Ch
 
 
 def _power_warnings(tests: Sequence[_Test], *, limits: Limits) -> list[str]:
-    """Name what could not fail whatever happened: too few queries for the level asked for."""
+    """Name what could not fail whatever happened: too few queries, or too low a level."""
     judged = [test for test in tests if test.judged]
     if not judged:
         return []
     needed = 2 + floor(log2(len(judged) / limits.alpha))
     weak = [test.name for test in judged if len(test.before) < needed]
-    if not weak:
-        return []
     tests_at = f"{len(judged)} tests at alpha {limits.alpha:g}"
-    return [
-        f"too few queries to show any fall in {named(weak)}: {tests_at} need {needed} or more each"
-    ]
+    warnings = []
+    if weak:
+        warnings.append(
+            f"too few queries to show any fall in {named(weak)}: {tests_at} need {needed} or more "
+            "each"
+        )
+    # Where patterns are drawn, p is never lower than one in all of them.
+    lowest = len(judged) / (SAMPLES + 1)
+    drawn = [test.name for test in judged if EXACT_UP_TO < len(test.before) >= needed]
+    if drawn and lowest >= limits.alpha:
+        warnings.append(
+            f"no fall can be shown in {named(drawn)}: of {tests_at} no p comes out below "
+            f"{lowest:.4g}; raise --alpha, or name fewer --measures and --systems"
+        )
+    return warnings
 
 
 def _notes(baseline: Snapshot, again: Again, *, shared: Sequence[str]) -> list[str]:

@@ -11,7 +11,14 @@ _NAMED = 3
 # The index has another name whenever a model changes, reasons have figures in them, and
 # fingerprints stand with the models.
 _NOT_TOLD = frozenset(
-    {"alias", "rerank.reason", "tuned", "sparse.fingerprint", "dense.fingerprint"}
+    {
+        "alias",
+        "per_query.reason",
+        "rerank.reason",
+        "tuned",
+        "sparse.fingerprint",
+        "dense.fingerprint",
+    }
 )
 _SWITCH = "rerank.enabled"
 

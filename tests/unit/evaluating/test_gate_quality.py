@@ -269,6 +269,18 @@ def test_too_few_queries_to_show_a_fall_are_said(tmp_path: Path) -> None:
     assert gate.warnings == []
 
 
+def test_a_level_that_no_p_can_reach_is_said(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    before, now = (measured(data, dict.fromkeys("ab", value)) for value in (0.9, 0.1))
+    gate = judged(before, now, alpha=0.00009)
+    (warning,) = gate.warnings
+    assert warning.startswith("no fall can be shown in a nDCG@10, b nDCG@10: of 2 tests at alpha ")
+    assert gate.passed
+    gate = judged(before, now, alpha=0.00011)
+    assert gate.warnings == []
+    assert not gate.passed
+
+
 def test_a_fall_in_one_language_is_not_hidden_in_the_mean(tmp_path: Path) -> None:
     data = dataset(tmp_path, 100)
     before = measured(data, {"hybrid": 0.5})
