@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
-from math import isclose
+from math import isclose, isfinite
 from typing import Any, get_args
 
 from opensearch_funnel.core.errors import InvalidPlanError
@@ -52,6 +52,8 @@ __all__ = [
     "Technique",
     "Trace",
 ]
+
+_DIGITS_OF_KINDS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +133,17 @@ class FunnelPlan:
             ),
             (min(weights) >= 0, "a leg's weight must not be negative"),
             (max(weights) > 0, "at least one leg needs a weight above 0"),
+            (all(map(isfinite, weights)), "a leg's weight must be a finite number"),
             (
                 self.per_query.feature == "none"
                 or min(getattr(self.per_query, leg) for leg in self.active_legs) > 0,
                 f"[per_query] needs a weight above 0 for each of {', '.join(self.active_legs)}",
             ),
             (self.per_query.below >= 0, "per_query.below must not be negative"),
+            (
+                self.per_query.below == 0 or self.per_query.below > self.per_query.at_least,
+                "per_query.below must be above at_least: no query is of such a kind",
+            ),
             (
                 min(asdict(self.deadlines).values()) >= 1,
                 "deadlines must be at least 1 ms",
@@ -146,6 +153,12 @@ class FunnelPlan:
         for holds, message in rules:
             if not holds:
                 raise InvalidPlanError(message)
+        # A share that is rounded to 0 would take its leg out of a search unseen.
+        if self.per_query.feature != "none" and not min(self.weights) > 0:
+            raise InvalidPlanError(
+                "the weights of [per_query] and of the legs lie too far apart: the engine gets "
+                f"them with {_DIGITS_OF_KINDS} digits"
+            )
 
     def _leg_weights(self) -> dict[LegName, float]:
         return {
@@ -172,7 +185,7 @@ class FunnelPlan:
         own, spare = self._own_places(), self._spare_places()
         total = sum(weight for _, weight in (*own, *spare))
         # A second place may be far from the first, and small weights have to stay exact.
-        digits = 9 if spare else 6
+        digits = _DIGITS_OF_KINDS if spare else 6
         return tuple(round(weight / total, digits) for _, weight in (*own, *spare))
 
     def placed(self, text: str) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ def test_another_plan_has_another_id_and_the_same_plan_the_same() -> None:
     assert plan.plan_id.startswith("films.")
 
 
+EVEN = {"feature": "digits", "bm25": 1.0, "sparse": 1.0, "dense": 1.0}
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -43,7 +46,14 @@ def test_another_plan_has_another_id_and_the_same_plan_the_same() -> None:
         ({"alias": "a", "per_query": {"feature": "colour"}}, "feature in .* must be one of none"),
         ({"alias": "a", "fusion": []}, r"\[fusion\] must be a table"),
         ({"alias": "a", "rerank": {"depth": 500}}, "rerank.depth"),
+        (
+            {"alias": "a", "per_query": {**EVEN, "at_least": 5, "below": 3}},
+            "below must be above at_least",
+        ),
+        ({"alias": "a", "per_query": {**EVEN, "bm25": 1e-10}}, "too far apart"),
+        ({"alias": "a", "per_query": {**EVEN, "dense": float("inf")}}, "too far apart"),
         ({"alias": "a", "bm25": {"weight": -1}}, "must not be negative"),
+        ({"alias": "a", "bm25": {"weight": float("inf")}}, "must be a finite number"),
         (
             {"alias": "a", **{leg: {"weight": 0} for leg in ("bm25", "sparse", "dense")}},
             "at least one leg",
