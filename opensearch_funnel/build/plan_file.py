@@ -34,6 +34,18 @@ def changes(before: FunnelPlan, after: FunnelPlan) -> list[Change]:
     return [change for change in found if change[1] != change[2]]
 
 
+def require_tomlkit() -> None:
+    """Say that no plan can be written before long work, not after it.
+
+    Raises:
+        MissingExtraError: tomlkit is not installed.
+    """
+    try:
+        import tomlkit as _  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise MissingExtraError("tomlkit", extra="evaluation") from error
+
+
 def write_plan(path: Path, changed: list[Change], *, to: Path | None = None) -> None:
     """Write changes under ``[plan]``; comments, order and all other keys stay as they are.
 
@@ -48,11 +60,10 @@ def write_plan(path: Path, changed: list[Change], *, to: Path | None = None) -> 
         InputError: the file cannot be read as TOML, or not be written.
         MissingExtraError: tomlkit is not installed.
     """
-    try:
-        import tomlkit
-        from tomlkit.exceptions import TOMLKitError
-    except ImportError as error:
-        raise MissingExtraError("tomlkit", extra="evaluation") from error
+    require_tomlkit()
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         document: Any = tomlkit.parse(text)

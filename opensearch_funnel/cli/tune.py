@@ -95,7 +95,7 @@ def tune(
     Example: funnel tune --dataset datasets/scifact --max-ms 60 --dry-run
     """
     from opensearch_funnel.build.evaluation import Bench
-    from opensearch_funnel.build.plan_file import changes, write_plan
+    from opensearch_funnel.build.plan_file import changes, require_tomlkit, write_plan
     from opensearch_funnel.build.plans import read_plan
     from opensearch_funnel.build.service import reachable_engine
     from opensearch_funnel.build.tuning import TuneRequest, tune_plan
@@ -105,6 +105,8 @@ def tune(
 
     if report is not None:
         check_report(report)
+    if not dry_run:
+        require_tomlkit()
     if target is not None and target.exists() and not force:
         raise InputError(f"{target} is there already: name another, or give --force")
     asked["limit_ms"] = asked.pop("max_ms")
@@ -151,7 +153,8 @@ def _json(
         "written": bool(changed) and not dry_run,
         "changes": {key: {"before": old, "after": new} for key, old, new in changed},
         "legs": {"tried_on": legs_on, **tuning_json(found.legs)},
-        "per_query": {
+        "per_query": found.kinds
+        and {
             "evidence": found.kinds.evidence,
             "tuned": found.kinds.proposed is not None,
             "gain": round(found.kinds.gain, 6),
@@ -171,7 +174,8 @@ def _lines(
     yield f"{name}: legs on {legs_on}{reranked}; {found.seconds / _MINUTE:.1f} minutes"
     yield from _search_lines(found.legs, title="legs", reranks=False)
     yield ""
-    yield f"weights {found.kinds.evidence}"
+    own = found.kinds.evidence if found.kinds else "of the plan's own kind of queries stay"
+    yield f"weights {own}"
     if found.rerank:
         yield from _search_lines(found.rerank, title="reranking", reranks=True)
     yield ""
