@@ -76,7 +76,9 @@ def recorded_set(  # noqa: PLR0913 - what a record is made of
     query_terms: Sequence[int] = (),
     rerankers: Sequence[str] = (),
 ) -> Iterator[RecordedSet]:
-    """Record queries once, and keep record and scores in the cache folder, also when interrupted.
+    """Record queries once, and keep the record in the cache folder for the next time.
+
+    Scores that rerankers gave until then are kept when this is interrupted, too.
 
     Args:
         bench: where the index is.

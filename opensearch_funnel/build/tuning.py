@@ -107,7 +107,12 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         InputError: there are too few queries, or every plan takes longer than allowed.
     """
     begun = perf_counter()
-    for_legs, for_rerank = _parts(folder, request)
+    if request.limit_ms is not None and plan.rerank.enabled and not request.rerank:
+        raise InputError(
+            "the plan reranks, which takes most of its time: let reranking be tuned within the "
+            "limit, or turn it off in the plan"
+        )
+    for_legs, for_rerank = parts_of(folder, request)
     depths = [*(depth for depth in DEPTHS if depth < plan.depth), plan.depth]
     terms = tuple(dict.fromkeys((plan.sparse.query_terms, *QUERY_TERMS_TRIED)))
     options = Options(folds=request.folds, limit=request.limit_ms, progress=bench.progress)
@@ -157,7 +162,7 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class Part:
     """Queries to tune on, in an order without a pattern, and what they are."""
 
     dataset: Dataset
@@ -165,14 +170,26 @@ class _Part:
     what: str
 
 
-def _parts(folder: Path, request: TuneRequest) -> tuple[_Part, _Part]:
-    """Choose the queries for the legs, and those for reranking: no query is in both."""
+def parts_of(folder: Path, request: TuneRequest) -> tuple[Part, Part]:
+    """Choose the queries for the legs, and those for reranking.
+
+    No query is in both, and none is in the split that is reported, by its id or its text.
+
+    Args:
+        folder: the data set, in the BEIR layout.
+        request: which splits, and how many of their queries.
+
+    Raises:
+        InputError: there is no such split.
+    """
     if folder.is_dir() and not (folder / "qrels" / f"{request.train}.tsv").is_file():
         raise InputError(
             f"{folder} has no qrels/{request.train}.tsv to tune on: name another split (--train), "
             "or move part of the judgments there; the split that is reported must not be tuned on"
         )
     train = read_dataset(folder, split=request.train)
+    reported = read_dataset(folder, split=_REPORTED).queries if train.has_split(_REPORTED) else ()
+    shown = {key for query in reported for key in _keys(query)}
     if train.has_split(request.dev):
         dev = read_dataset(folder, split=request.dev)
         ids = {query.query_id for query in dev.queries}
@@ -184,15 +201,22 @@ def _parts(folder: Path, request: TuneRequest) -> tuple[_Part, _Part]:
         for_legs = [query for query in train.queries if not is_held_out(query.query_id)]
         for_rerank = [query for query in train.queries if is_held_out(query.query_id)]
         what = f"held-out {request.train}"
+    for_legs = [query for query in for_legs if shown.isdisjoint(_keys(query))]
+    for_rerank = [query for query in for_rerank if shown.isdisjoint(_keys(query))]
     return (
         _part(train, for_legs, most=request.queries, what=request.train, seed=request.seed),
         _part(dev, for_rerank, most=request.rerank_queries, what=what, seed=request.seed),
     )
 
 
-def _part(dataset: Dataset, queries: Sequence[Query], *, most: int, what: str, seed: int) -> _Part:
+def _keys(query: Query) -> tuple[str, str]:
+    """Return what one query is told from another by; an id has no blank before it."""
+    return query.query_id, " " + " ".join(query.text.split()).casefold()
+
+
+def _part(dataset: Dataset, queries: Sequence[Query], *, most: int, what: str, seed: int) -> Part:
     places = shuffled([query.query_id for query in queries], seed=seed)[:most]
-    return _Part(
+    return Part(
         dataset=dataset,
         queries=[queries[place] for place in places],
         what=f"{len(places)} of {len(queries)} {what} queries",
@@ -201,7 +225,7 @@ def _part(dataset: Dataset, queries: Sequence[Query], *, most: int, what: str, s
 
 def _searched(  # noqa: PLR0913 - what is searched, and against what
     recorded: RecordedSet,
-    part: _Part,
+    part: Part,
     settings: Sequence[Setting],
     *,
     present: Setting,
@@ -223,7 +247,7 @@ def _searched(  # noqa: PLR0913 - what is searched, and against what
     )
 
 
-def _kinds(recorded: RecordedSet, part: _Part, present: Setting, *, folds: int) -> KindTuning:
+def _kinds(recorded: RecordedSet, part: Part, present: Setting, *, folds: int) -> KindTuning:
     """Search for queries that gain from weights of their own, fused in the same way."""
     present = replace(present, rerank=None)
     others = [
