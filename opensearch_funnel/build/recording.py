@@ -51,19 +51,15 @@ class RecordedSet:
 
     Attributes:
         plan: bound to the index, with all legs.
-        index: the evaluation index.
         models: the encoders of the legs.
         record: what was found.
         ask: scores candidates that have no score yet.
-        stage: searches the columns of the record again, to be timed.
     """
 
     plan: FunnelPlan
-    index: str
     models: PlanModels
     record: Record
     ask: Asker
-    stage: FirstStage
 
 
 @contextmanager
@@ -127,9 +123,7 @@ def recorded_set(  # noqa: PLR0913 - what a record is made of
     )
     before = _scored(record) if path.is_file() else -1
     try:
-        yield RecordedSet(
-            plan=bound, index=index, models=models, record=record, ask=ask, stage=stage
-        )
+        yield RecordedSet(plan=bound, models=models, record=record, ask=ask)
     finally:
         if _scored(record) != before:
             save_record(record, path)

@@ -146,6 +146,8 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
             options = replace(options, cost=latency)
             rerank = _searched(recorded, for_rerank, grid, present=present, options=options)
         after = with_rerank(after, rerank)
+    # Both parts are of one folder, and of one corpus.
+    ids = for_legs.dataset.doc_ids()
     return Tuned(
         before=plan,
         after=after,
@@ -154,7 +156,9 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         rerank=rerank,
         tried_on=(for_legs.what, for_rerank.what),
         findings=tuple(
-            dict.fromkeys((*for_legs.dataset.oddities(), *for_rerank.dataset.oddities()))
+            dict.fromkeys(
+                finding for part in (for_legs, for_rerank) for finding in part.dataset.oddities(ids)
+            )
         ),
         latency=latency,
         seconds=perf_counter() - begun,

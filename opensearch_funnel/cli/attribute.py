@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from opensearch_funnel.cli.choices import dataset_option, plan_option
+from opensearch_funnel.cli.choices import dataset_option, plan_option, rerank_option, split_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.judgments.sources import findings_json, tell_faults
 from opensearch_funnel.cli.output import emit, output_option, print_lines
@@ -27,15 +27,9 @@ _LEG_COLUMNS = ("leg", "alone", "without it", "worth", "best of its hits", "only
 
 @click.command()
 @dataset_option("A folder in the BEIR layout.")
-@click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
+@split_option("test")
 @plan_option
-@click.option(
-    "--rerank",
-    type=click.Choice(["auto", "on", "off"]),
-    default="auto",
-    show_default=True,
-    help="As in funnel evaluate.",
-)
+@rerank_option("As in funnel evaluate.")
 @click.option(
     "--queries", type=click.IntRange(min=1), help="At most so many, drawn always in the same way."
 )
@@ -74,7 +68,7 @@ def attribute(
     from opensearch_funnel.evaluating.datasets import read_dataset
 
     judged = read_dataset(dataset, split=split)
-    findings = judged.oddities()
+    findings = judged.oddities(judged.doc_ids())
     tell_faults(findings)
     plan = read_plan(plan_file, alias=judged.name)
     with terminal_progress() as progress:

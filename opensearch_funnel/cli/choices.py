@@ -25,6 +25,40 @@ plan_option = click.option(
 """Hands a command ``plan_file``."""
 
 
+report_option = click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a report with drawings to FILE.html or FILE.md.",
+)
+"""Hands a command ``report``."""
+
+
+def split_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--split``, one of a data set's judgments.
+
+    Args:
+        default: its name if the option is not given.
+    """
+    return click.option(
+        "--split", default=default, show_default=True, help="Which qrels/<split>.tsv."
+    )
+
+
+def rerank_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--rerank``, whether a plan reranks.
+
+    Args:
+        help_text: of which system, or how ``auto`` decides.
+    """
+    return click.option(
+        "--rerank",
+        type=click.Choice(["auto", "on", "off"]),
+        default="auto",
+        show_default=True,
+        help=help_text,
+    )
+
+
 def _measures(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[Measure, ...]:
     from opensearch_funnel.evaluating.measures import measure_named
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 import rich_click as click
 
-from opensearch_funnel.cli.choices import dataset_option, measures_option, plan_option
+from opensearch_funnel.cli.choices import (
+    dataset_option,
+    measures_option,
+    plan_option,
+    report_option,
+    rerank_option,
+    split_option,
+)
 from opensearch_funnel.cli.comparison_lines import comparison_lines
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.judgments.sources import findings_json, tell, tell_faults
@@ -33,7 +40,7 @@ _SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
 @click.command()
 @click.argument("compared", metavar="A B [C ...]", nargs=-1, required=True)
 @dataset_option("A folder in the BEIR layout: its queries and judgments.")
-@click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
+@split_option("test")
 @measures_option
 @click.option(
     "--moved",
@@ -42,19 +49,9 @@ _SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
     show_default=True,
     help="How many of the queries that gained, and that lost, most.",
 )
-@click.option(
-    "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a report with drawings to FILE.html or FILE.md.",
-)
+@report_option
 @plan_option
-@click.option(
-    "--rerank",
-    type=click.Choice(["auto", "on", "off"]),
-    default="auto",
-    show_default=True,
-    help="Of the system funnel, as in funnel evaluate.",
-)
+@rerank_option("Of the system funnel, as in funnel evaluate.")
 @click.option(
     "--output",
     type=click.Choice(["table", "json", "markdown"]),
@@ -100,7 +97,7 @@ def compare(
     judged = read_dataset(dataset, split=split)
     read = {given: read_measurable_run(Path(given)) for given in compared if given not in _SYSTEMS}
     ids = judged.doc_ids()
-    about_dataset = judged.oddities()
+    about_dataset = judged.oddities(ids)
     about_runs = {
         given: (*one.findings, *run_against_corpus(one.run, ids)) for given, one in read.items()
     }

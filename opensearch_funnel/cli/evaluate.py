@@ -10,7 +10,13 @@ from click.core import ParameterSource
 from click.globals import get_current_context
 from rich.console import Console
 
-from opensearch_funnel.cli.choices import measures_option, names_option, plan_option
+from opensearch_funnel.cli.choices import (
+    measures_option,
+    names_option,
+    plan_option,
+    rerank_option,
+    split_option,
+)
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.evaluation_tables import (
     difference_lines,
@@ -32,17 +38,11 @@ _SYSTEMS = ("bm25", "sparse", "dense", "rrf", "hybrid", "funnel")
 
 @click.command()
 @click.argument("dataset_dir", type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
+@split_option("test")
 @names_option("--systems", known=_SYSTEMS, help_text="What to ask, with commas between.")
 @measures_option
 @plan_option
-@click.option(
-    "--rerank",
-    type=click.Choice(["auto", "on", "off"]),
-    default="auto",
-    show_default=True,
-    help="auto decides on another split, or on probes of the corpus; never on this split.",
-)
+@rerank_option("auto decides on another split, or on probes of the corpus; never on this split.")
 @click.option(
     "--execution",
     type=click.Choice(["native", "client"]),
@@ -110,7 +110,7 @@ def evaluate(
     except InputError as error:
         raise click.UsageError(str(error)) from error
     dataset = read_dataset(dataset_dir, split=split)
-    findings = dataset.oddities()
+    findings = dataset.oddities(dataset.doc_ids())
     tell_faults(findings)
     plan = read_plan(plan_file, alias=dataset.name)
     with terminal_progress() as progress:

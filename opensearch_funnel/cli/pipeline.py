@@ -10,7 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from opensearch_funnel.cli.choices import plan_option
+from opensearch_funnel.cli.choices import plan_option, rerank_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, key_values, output_option
 from opensearch_funnel.cli.pipeline_diff import print_previews
@@ -67,13 +67,7 @@ def pipeline() -> None:
     callback=_an_address,
     help="Where the cluster reaches funnel serve  [env: FUNNEL_SERVICE_URL]",
 )
-@click.option(
-    "--rerank",
-    type=click.Choice(["auto", "on", "off"]),
-    default="auto",
-    show_default=True,
-    help="auto tries the reranker on probes made of the index's own documents.",
-)
+@rerank_option("auto tries the reranker on probes made of the index's own documents.")
 @click.option("--no-check", is_flag=True, help="Do not wait until the service answers.")
 @click.option("--no-quiet-log", is_flag=True, help="Leave the level of the engine's log alone.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and change nothing.")

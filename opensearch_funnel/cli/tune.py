@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from opensearch_funnel.cli.choices import dataset_option, plan_option
+from opensearch_funnel.cli.choices import dataset_option, plan_option, report_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.judgments.sources import findings_json, tell_faults
 from opensearch_funnel.cli.output import emit, output_option, print_lines
@@ -67,11 +67,7 @@ _MINUTE = 60.0
 )
 @click.option("--force", is_flag=True, help="Replace the file of --to.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-@click.option(
-    "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a report with drawings to FILE.html or FILE.md.",
-)
+@report_option
 @output_option
 @engine_options
 def tune(

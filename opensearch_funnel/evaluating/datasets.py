@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,9 +61,13 @@ class Dataset:
         """Read the corpus."""
         return read_documents(self.corpus, format="beir")
 
-    def oddities(self) -> tuple[Finding, ...]:
-        """Return the findings, with judgments of documents that the corpus lacks; reads it."""
-        return (*self.findings, *qrels_against_corpus(self.qrels, self.doc_ids()))
+    def oddities(self, doc_ids: Container[str]) -> tuple[Finding, ...]:
+        """Return the findings, with judgments of documents that the corpus lacks.
+
+        Args:
+            doc_ids: of the corpus (``doc_ids``), which takes a while to read.
+        """
+        return (*self.findings, *qrels_against_corpus(self.qrels, doc_ids))
 
     def doc_ids(self) -> frozenset[str]:
         """Read the ids of the corpus."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from opensearch_funnel.cli.choices import dataset_option
+from opensearch_funnel.cli.choices import dataset_option, split_option
 from opensearch_funnel.cli.gate.showing import gate_output_option, show
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import load_settings
@@ -20,7 +20,7 @@ _PERCENT = 100
     "--against", default=None, help="The full model, NAME or NAME:PRECISION  [default: NAME:fp32]"
 )
 @dataset_option("What both search, in the BEIR layout.")
-@click.option("--split", default="train", show_default=True, help="Which qrels/<split>.tsv.")
+@split_option("train")
 @click.option(
     "--queries", type=click.IntRange(min=1), default=300, show_default=True, help="At most so many."
 )

@@ -15,6 +15,7 @@ from opensearch_funnel.cli.choices import (
     listed,
     measures_option,
     plan_option,
+    rerank_option,
 )
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.gate.showing import gate_output_option, show
@@ -61,13 +62,7 @@ _FIRST_SYSTEMS = ("hybrid", "funnel")
     help="Judge the run files there, <system>.run, and ask no cluster.",
 )
 @plan_option
-@click.option(
-    "--rerank",
-    type=click.Choice(["auto", "on", "off"]),
-    default="auto",
-    show_default=True,
-    help="Of the system funnel, as in funnel evaluate.",
-)
+@rerank_option("Of the system funnel, as in funnel evaluate.")
 @click.option(
     "--execution",
     type=click.Choice(["native", "client"]),
@@ -154,7 +149,7 @@ def quality(
         first_systems=() if runs_dir else _FIRST_SYSTEMS,
     )
     judged = read_dataset(dataset, split=want.split)
-    tell_faults(judged.oddities())
+    tell_faults(judged.oddities(judged.doc_ids()))
     languages = languages_of(judged, field=language_field) if language_field else {}
     if before is not None and not update:
         # Before anything is measured, which takes minutes.

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opensearch_funnel.cli.choices import dataset_option, names_option
+from opensearch_funnel.cli.choices import dataset_option, names_option, split_option
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
@@ -61,7 +61,7 @@ class Limits:
 @click.command()
 @click.argument("names", nargs=-1, required=True)
 @dataset_option("Where they search, in the BEIR layout.")
-@click.option("--split", default="test", show_default=True, help="Which qrels/<split>.tsv.")
+@split_option("test")
 @click.option("--queries", type=click.IntRange(min=1), default=None, help="At most so many.")
 @names_option(
     "--forms",

@@ -10,7 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from opensearch_funnel.cli.choices import dataset_option, names_option
+from opensearch_funnel.cli.choices import dataset_option, names_option, split_option
 from opensearch_funnel.cli.output import emit, output_option, print_lines
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.encoders.manifest import Manifest, Precision, Verdict
@@ -29,7 +29,7 @@ _PRECISIONS = tuple(p for p in get_args(Precision) if p != "fp32")
 @click.command()
 @click.argument("name")
 @dataset_option("What to judge on, in the BEIR layout.")
-@click.option("--split", default="train", show_default=True, help="Which qrels/<split>.tsv.")
+@split_option("train")
 @click.option(
     "--queries", type=click.IntRange(min=1), default=300, show_default=True, help="At most so many."
 )
