@@ -90,6 +90,20 @@ def _parsed(path: Path, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(again(), delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
         reader = csv.reader(again(), delimiter=";" if semicolons else ",", strict=True)
+    yield from valid_rows(reader, path=path)
+
+
+def valid_rows(reader: Any, *, path: Path, before: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Read rows, each with the number of its last line.
+
+    Args:
+        reader: of the module ``csv``.
+        path: of the file.
+        before: lines of the file that the reader does not get.
+
+    Raises:
+        InputError: a row is broken, by file and line.
+    """
     while True:
         try:
             row = next(reader)
@@ -97,10 +111,10 @@ def _parsed(path: Path, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise InputError(
-                f"{path}:{reader.line_num}: not a valid row: {error}; "
+                f"{path}:{reader.line_num + before}: not a valid row: {error}; "
                 "look for a quote that is not closed"
             ) from error
-        yield reader.line_num, row
+        yield reader.line_num + before, row
 
 
 def _columns(header: Sequence[str], *, path: Path) -> list[str]:

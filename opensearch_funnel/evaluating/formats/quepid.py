@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.documents.delimited import valid_rows
 from opensearch_funnel.documents.lines import MAX_LINE_BYTES, numbered_lines
 from opensearch_funnel.evaluating.formats.findings import Findings, Kind
 from opensearch_funnel.evaluating.formats.grades import plain
@@ -156,17 +157,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         strict=not detailed,
         skipinitialspace=detailed,
     )
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(
-                f"{path}:{reader.line_num + 1}: not a valid row: {error}; look for a quote that "
-                "is not closed"
-            ) from error
-        yield reader.line_num + 1, row
+    yield from valid_rows(reader, path=path, before=1)
 
 
 def _split(line: str) -> list[str]:
