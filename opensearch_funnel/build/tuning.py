@@ -26,7 +26,7 @@ from opensearch_funnel.evaluating.tuning.grid import (
     rerank_grid,
 )
 from opensearch_funnel.evaluating.tuning.per_query import KindTuning, tune_kinds, with_rule
-from opensearch_funnel.evaluating.tuning.search import Options, Tuning, shuffled, tune
+from opensearch_funnel.evaluating.tuning.search import Options, Tuning, check_enough, shuffled, tune
 
 _REPORTED = "test"
 _ROOM = 0.7
@@ -113,6 +113,8 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
             "limit, or turn it off in the plan"
         )
     for_legs, for_rerank = parts_of(folder, request)
+    for part in (for_legs, for_rerank) if request.rerank else (for_legs,):
+        check_enough(len(part.queries), folds=request.folds)
     depths = [*(depth for depth in DEPTHS if depth < plan.depth), plan.depth]
     terms = tuple(dict.fromkeys((plan.sparse.query_terms, *QUERY_TERMS_TRIED)))
     options = Options(folds=request.folds, limit=request.limit_ms, progress=bench.progress)

@@ -175,6 +175,23 @@ def shuffled(query_ids: Sequence[str], *, seed: int = 0) -> list[int]:
     return sorted(range(len(query_ids)), key=lambda place: (keys[place], query_ids[place]))
 
 
+def check_enough(queries: int, *, folds: int) -> None:
+    """Refuse what cannot be tuned on, before long work.
+
+    Args:
+        queries: how many there are.
+        folds: how many.
+
+    Raises:
+        InputError: there are too few.
+    """
+    if queries < FEWEST_QUERIES or folds < 2:  # noqa: PLR2004 - one judges nothing
+        raise InputError(
+            f"{queries} queries in {folds} folds: tuning needs at least {FEWEST_QUERIES} queries "
+            "in 2 folds"
+        )
+
+
 def tune(
     measured: Measured,
     *,
@@ -196,11 +213,7 @@ def tune(
     Raises:
         InputError: there are too few queries or folds, or every setting costs too much.
     """
-    if len(query_ids) < FEWEST_QUERIES or options.folds < 2:  # noqa: PLR2004 - one judges nothing
-        raise InputError(
-            f"{len(query_ids)} queries in {options.folds} folds: tuning needs at least "
-            f"{FEWEST_QUERIES} queries in 2 folds"
-        )
+    check_enough(len(query_ids), folds=options.folds)
     tried = list(dict.fromkeys([present, *settings]))
     costs = np.array([options.cost(setting) for setting in tried])
     within = np.flatnonzero(costs <= (np.inf if options.limit is None else options.limit))
