@@ -42,7 +42,7 @@ from opensearch_funnel.build.service import (
     service_token,
 )
 from opensearch_funnel.core.errors import FunnelError
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Fusion
 from opensearch_funnel.core.progress import SILENT, Progress

@@ -87,7 +87,7 @@ def funnel_of(
     """Return a plan's stages over any source of hits and documents.
 
     Example:
-        >>> from opensearch_funnel.core.fusion import LegHit
+        >>> from opensearch_funnel.core.leg_hit import LegHit
         >>> from opensearch_funnel.core.ranking import Ranking
         >>> from opensearch_funnel.testing import LegsInMemory, SourcesInMemory
         >>> legs = LegsInMemory({"bm25": [LegHit(doc_id="a", score=1.0)]})

@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.evaluation import Bench, as_measured
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.ranking import Query

@@ -99,8 +99,13 @@ def reciprocal_ranks(ranks: Sequence[int], *, rank_constant: int) -> Scores:
     return np.array(rounded, dtype=np.float32)
 
 
-BY_SCORE: dict[str, Callable[[Scores], Scores]] = {"min_max": min_max, "l2": l2, "z_score": z_score}
-"""The normalization techniques that look at scores and not at ranks, by the engine's names."""
+BY_SCORE: dict[str, Callable[[Scores], Scores]] = {
+    "auto": min_max,
+    "min_max": min_max,
+    "l2": l2,
+    "z_score": z_score,
+}
+"""The normalization of each technique that looks at scores and not at ranks."""
 
 
 def _mean(scores: Scores) -> float:

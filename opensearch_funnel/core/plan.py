@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 _DIGITS_OF_KINDS = 9
+_MEAN_ONLY = frozenset({"auto", "z_score"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +125,13 @@ class FunnelPlan:
                 f"fusion.rank_constant must be from 1 to {MAX_RANK_CONSTANT}",
             ),
             (
-                self.fusion.technique != "z_score" or self.fusion.combination == "arithmetic_mean",
-                'technique = "z_score" goes with combination = "arithmetic_mean" only',
+                self.fusion.technique not in _MEAN_ONLY
+                or self.fusion.combination == "arithmetic_mean",
+                f'"{self.fusion.technique}" goes with combination = "arithmetic_mean" only',
+            ),
+            (
+                self.fusion.technique != "auto" or self.per_query.feature == "none",
+                '"auto" weighs the legs for each query: leave [per_query] out, or set technique',
             ),
             (
                 1 <= self.sparse.query_terms <= MAX_QUERY_TERMS,

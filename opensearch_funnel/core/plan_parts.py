@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from opensearch_funnel.core.query_kinds import Feature, feature_of
 
 LegName = Literal["bm25", "sparse", "dense"]
-Technique = Literal["min_max", "z_score", "l2", "rrf"]
+Technique = Literal["auto", "min_max", "z_score", "l2", "rrf"]
 Combination = Literal["arithmetic_mean", "geometric_mean", "harmonic_mean"]
 Trace = Literal["off", "mark"]
 Matching = Literal["auto", "widen", "same_set"]
@@ -60,12 +60,19 @@ class DenseLeg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fusion:
-    """How the legs' scores become one: the words are the engine's."""
+    """How the legs' scores become one: the words are the engine's, but for ``auto``."""
 
     technique: Technique = "min_max"
+    """``auto`` weighs the legs anew for each query, by what they found (``core.query_weights``),
+    and fuses as ``min_max`` does; the legs' own weights say how far each is trusted."""
     combination: Combination = "arithmetic_mean"
     rank_constant: int = 60
     """Only read by ``rrf``."""
+
+    @property
+    def by_service(self) -> bool:
+        """Whether the service fuses: the engine has the same weights for all queries."""
+        return self.technique == "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

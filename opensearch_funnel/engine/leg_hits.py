@@ -14,7 +14,8 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, IndexMissingError
-from opensearch_funnel.core.fusion import LegHit, Version
+from opensearch_funnel.core.fusion import Version
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.core.ranking import Query

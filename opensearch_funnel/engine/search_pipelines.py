@@ -24,6 +24,9 @@ _TOKEN = re.compile(r"[!-#%-~]+")
 def fusion_processor(plan: FunnelPlan) -> Body:
     """Return the phase-results processor that fuses a plan's legs.
 
+    Under ``auto`` the service fuses, and this is for the searches that it could not fuse in time:
+    the engine has the same weights for each of them.
+
     Example:
         >>> plan = FunnelPlan.from_dict({"alias": "a", "fusion": {"technique": "rrf"}})
         >>> fusion_processor(plan)["score-ranker-processor"]["combination"]["rank_constant"]
@@ -42,7 +45,9 @@ def fusion_processor(plan: FunnelPlan) -> Body:
         }
     return {
         "normalization-processor": {
-            "normalization": {"technique": plan.fusion.technique},
+            "normalization": {
+                "technique": "min_max" if plan.fusion.by_service else plan.fusion.technique
+            },
             "combination": {
                 "technique": plan.fusion.combination,
                 "parameters": {"weights": weights},

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from opensearch_funnel.core.fusion import LegHit, Version, fused
+from opensearch_funnel.core.fusion import Version, fused
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Fusion
 from opensearch_funnel.core.ranking import Candidate, Ranking
 from opensearch_funnel.stages.retrieve import DOC_NUMBER, SHARD

@@ -11,7 +11,7 @@ import pytest
 from opensearch_funnel import Candidate, Cutoff, Funnel, Query, Ranking
 from opensearch_funnel.build.funnel import funnel_of
 from opensearch_funnel.core.errors import EngineUnreachableError, StageUnavailableError
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Fusion, Reranking
 from opensearch_funnel.core.stage import PairScorer

@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel import Query, Ranking
 from opensearch_funnel.build.funnel import client_funnel
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, Fusion, Reranking
 from opensearch_funnel.core.text import encoded_text

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_funnel.core.fusion import Fused, LegHit, fused
+from opensearch_funnel.core.fusion import Fused, fused
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Fusion
 
 FUSIONS = [

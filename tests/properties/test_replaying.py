@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opensearch_funnel.build.funnel import funnel_of
-from opensearch_funnel.core.fusion import LegHit, fused
+from opensearch_funnel.core.fusion import fused
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.core.ranking import Query, Ranking

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from opensearch_funnel.core.blending import HALF_AT
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.fusion import LegHit, fused
+from opensearch_funnel.core.fusion import fused
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Reranking
 from opensearch_funnel.evaluating.replaying.pool import (
     Pool,

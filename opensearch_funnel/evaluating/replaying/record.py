@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError, InvalidRankingError
-from opensearch_funnel.core.fusion import LegHit, Version
+from opensearch_funnel.core.fusion import Version
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.ranking import Query

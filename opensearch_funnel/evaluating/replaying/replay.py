@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.ranking import Query, Ranking
 from opensearch_funnel.core.stage import Stage

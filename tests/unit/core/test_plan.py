@@ -41,7 +41,7 @@ EVEN = {"feature": "digits", "bm25": 1.0, "sparse": 1.0, "dense": 1.0}
         ({"alias": "a", "depth": "many"}, "depth in the plan must be int"),
         ({"alias": "a", "depth": True}, "depth in the plan must be int"),
         ({"alias": "a", "depth": 0}, "depth must be from 1"),
-        ({"alias": "a", "fusion": {"technique": "magic"}}, "must be one of min_max"),
+        ({"alias": "a", "fusion": {"technique": "magic"}}, "must be one of auto, min_max"),
         ({"alias": "a", "per_query": {"feature": "digits", "bm25": 1}}, "a weight above 0 for"),
         ({"alias": "a", "per_query": {"feature": "colour"}}, "feature in .* must be one of none"),
         ({"alias": "a", "fusion": []}, r"\[fusion\] must be a table"),
@@ -64,6 +64,18 @@ EVEN = {"feature": "digits", "bm25": 1.0, "sparse": 1.0, "dense": 1.0}
                 "fusion": {"technique": "z_score", "combination": "geometric_mean"},
             },
             "z_score",
+        ),
+        (
+            {"alias": "a", "fusion": {"technique": "auto", "combination": "harmonic_mean"}},
+            '"auto" goes with combination = "arithmetic_mean" only',
+        ),
+        (
+            {
+                "alias": "a",
+                "fusion": {"technique": "auto"},
+                "per_query": {"feature": "digits", "bm25": 1.0, "sparse": 1.0, "dense": 1.0},
+            },
+            r"leave \[per_query\] out",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Fusion, Reranking
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.attribution import (

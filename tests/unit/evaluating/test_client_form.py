@@ -10,7 +10,7 @@ from opensearch_funnel import Funnel, Query, Stage
 from opensearch_funnel.build.evaluation_systems import Request
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Fusion
 from opensearch_funnel.evaluating.funnel_systems import client_system
 from opensearch_funnel.evaluating.systems import Answer

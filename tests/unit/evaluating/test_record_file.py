@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError, InvalidRankingError
-from opensearch_funnel.core.fusion import LegHit
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Reranking
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.evaluating.replaying.many import Replays
