@@ -26,10 +26,12 @@ from opensearch_funnel.engine.text_queries import (
 
 DEFAULT_SIZE = 10
 MARK = "_funnel"
+STATIC = "static"
+"""What the mark says of the fusion, where it was to be of one query and is that of all."""
 MAX_CLAUSES = 900
 """Clauses of everything together: the engine fails the whole search at 1,024."""
-LATER_PAGE_CLAUSES = 16
-"""What naming the hits of a page after the first takes (``paging``)."""
+PINNED_CLAUSES = 16
+"""What naming the hits of a page takes (``paging``)."""
 MAX_DOCVALUE_FIELDS = 90
 """The engine refuses more than 100, the funnel's own included."""
 
@@ -178,7 +180,7 @@ def _fitting(
         + plan.sparse.query_terms
         # The engine puts the constraint into every place of the hybrid query, empty ones too.
         + len(plan.weights) * (clause_count(holds, fields=fields) if holds else 0)
-        + (LATER_PAGE_CLAUSES if start > 0 else 0)
+        + (PINNED_CLAUSES if start > 0 or plan.fusion.by_service else 0)
     )
     if clauses > MAX_CLAUSES:
         return f"all its legs together have more than {MAX_CLAUSES} clauses"

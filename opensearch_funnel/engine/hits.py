@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opensearch_funnel.core.ranking import Candidate, Query, Ranking
-from opensearch_funnel.engine.allow_list import MARK
+from opensearch_funnel.engine.allow_list import MARK, STATIC
 
 RANKED_ABOVE = 1000.0
 """``rank`` gives scores above this, and every fused score lies below it."""
@@ -68,12 +68,15 @@ def degraded(response: Mapping[str, Any]) -> bool:
         False
         >>> degraded({"hits": {"max_score": 7.1, "hits": [{}]}})
         True
+        >>> static = {"_funnel": {"meta": {"plan": "p", "rank": False, "fusion": "static"}}}
+        >>> degraded({"aggregations": static, "hits": {"max_score": 0.7, "hits": [{}]}})
+        True
     """
     aggregations = response.get("aggregations") or {}
     # With typed_keys, as Java's clients ask, an aggregation is named after its kind, too.
     marked = aggregations.get(MARK) or aggregations.get(f"filter#{MARK}") or {}
     meta = marked.get("meta")
-    if meta is None:
+    if meta is None or meta.get("fusion") == STATIC:
         return True
     hits = response["hits"]
     if not meta.get("rank") or not hits["hits"]:

@@ -42,13 +42,21 @@ class Shard:
     filter: Mapping[str, Any] | None = None
 
 
-def shards_of(client: OpenSearch, name: str) -> tuple[Shard, ...]:
+def shards_of(
+    client: OpenSearch, name: str, *, timeout_s: float | None = None
+) -> tuple[Shard, ...]:
     """Return the shards behind an index or alias, in the order in which the engine merges them.
+
+    Args:
+        client: the cluster.
+        name: of the index or alias.
+        timeout_s: when to give up; by default when the client does.
 
     Raises:
         IndexMissingError: there is no such index or alias.
     """
-    answer = client.search_shards(index=name)
+    params: dict[str, Any] = {} if timeout_s is None else {"request_timeout": timeout_s}
+    answer = client.search_shards(index=name, params=params)
     filters = {index: about.get("filter") for index, about in answer["indices"].items()}
     copies = (copy for shard in answer["shards"] for copy in shard)
     found = {(int(copy["shard"]), str(copy["index"])) for copy in copies}
@@ -65,6 +73,22 @@ def engine_version(client: OpenSearch) -> Version:
     """Return the version of the cluster that decides how it fuses: major and minor."""
     major, minor = str(client.info()["version"]["number"]).split(".")[:2]
     return int(major), int(minor)
+
+
+def leg_on_shard(
+    query: Mapping[str, Any], *, leg: str, shard: Shard, holds: Mapping[str, Any] | None
+) -> Body:
+    """Return the query of one leg on one shard: what the hybrid query runs there.
+
+    Args:
+        query: the leg's.
+        leg: its name.
+        shard: of the plan's index or alias.
+        holds: what every hit has to match, whatever leg finds it.
+    """
+    alone = named(query, name=leg, encoded=leg != "bm25")
+    required = [dict(part) for part in (holds, shard.filter) if part]
+    return {"bool": {"must": [alone], "filter": required}} if required else alone
 
 
 def plain_query(plan: FunnelPlan) -> Callable[[Query], Body]:
@@ -119,12 +143,8 @@ class EngineLegs:
     def _body(
         self, leg: LegName, query: Body, *, holds: Mapping[str, Any] | None, shard: Shard
     ) -> Body:
-        alone = named(query, name=leg, encoded=leg != "bm25")
-        required = [dict(part) for part in (holds, shard.filter) if part]
-        if required:
-            alone = {"bool": {"must": [alone], "filter": required}}
         return {
-            "query": alone,
+            "query": leg_on_shard(query, leg=leg, shard=shard, holds=holds),
             "size": self.plan.depth,
             "_source": False,
             # Best first as without it; and it shows each document's number.
@@ -134,9 +154,7 @@ class EngineLegs:
         }
 
     def _hits(self, answer: Mapping[str, Any], *, leg: str, place: int) -> list[LegHit]:
-        failed = answer.get("error") or answer.get("_shards", {}).get("failures")
-        if failed or answer.get("timed_out"):
-            raise EngineError(f"the {leg} leg failed on shard {place}: {_reason(failed)}")
+        refuse_failed(answer, what=f"the {leg} leg", place=place)
         several = len({shard.index for shard in self.shards}) > 1
         return [
             LegHit(
@@ -177,6 +195,22 @@ class EngineSources:
             for doc_id, doc in zip(doc_ids, answer["docs"], strict=True)
             if doc.get("found")
         }
+
+
+def refuse_failed(answer: Mapping[str, Any], *, what: str, place: int) -> None:
+    """Raise what went wrong with one search of several.
+
+    Args:
+        answer: to what was asked of one shard.
+        what: was asked, for the error.
+        place: of the shard.
+
+    Raises:
+        EngineError: it failed there, or took longer than it may.
+    """
+    failed = answer.get("error") or answer.get("_shards", {}).get("failures")
+    if failed or answer.get("timed_out"):
+        raise EngineError(f"{what} failed on shard {place}: {_reason(failed)}")
 
 
 def _joined(hit: Mapping[str, Any]) -> str:

@@ -4,19 +4,34 @@ The order of a search is: the reranked hits, the rest of the fused list, and beh
 else matches, in the order of the client's own query. The first page, and every page inside the
 reranked window, is cut out by ``rank``. A later page cannot be: the engine has the fused list
 alone, and fails a ``from`` beyond its end. So a later page is an ordinary query that puts the
-hits of the fused list first, one by one, and everything else behind (docs/decisions/0006).
+hits of the fused list first, one by one, and everything else behind (docs/decisions/0006). Where
+the service fuses, every page is such a query: the engine does not know the order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from opensearch_funnel.core.plan import LEGS
-from opensearch_funnel.engine.queries import ENCODED, Body, named
+from opensearch_funnel.engine.queries import Body, named
 
 _HIGHEST, _REST = 900.0, 0.0001
-"""Scores of a later page: below 1,000, and what is behind the list far below what is in it."""
+"""Scores of such a page: below 1,000, and what is behind the list far below what is in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusedList:
+    """The order that a search's legs were fused to.
+
+    Attributes:
+        ids: of its hits, best first; as many as were asked for.
+        hits: how many the whole list has.
+    """
+
+    ids: Sequence[str]
+    hits: int
 
 
 def reranked_window(hits: int, *, size: int, depth: int) -> int:
@@ -42,7 +57,7 @@ def reranked_window(hits: int, *, size: int, depth: int) -> int:
     return min(hits, depth) // size * size
 
 
-def later_page(
+def pinned_page(
     fused_ids: Sequence[str],
     *,
     legs: Mapping[str, Body],
@@ -51,29 +66,37 @@ def later_page(
 ) -> Body:
     """Return the query whose hits are the whole order of a search, to be cut by ``from``.
 
+    What matches is what the hybrid query would find, and every leg has its name, so that totals,
+    facets and a hit's scores in the legs are the same.
+
     Args:
-        fused_ids: every hit of the fused list, best first.
+        fused_ids: the best of the fused list in their order: up to the page's last hit, or all.
         legs: the queries that made it; ``bm25`` is the client's own.
         holds: what every hit has to match.
         same_set: whether only what the client's own query finds may come.
 
     Example:
-        >>> query = later_page(["a", "b", "c"], legs={"bm25": {"match_all": {}}}, holds=None,
-        ...                    same_set=True)
+        >>> query = pinned_page(["a", "b", "c"], legs={"bm25": {"match_all": {}}}, holds=None,
+        ...                     same_set=True)
         >>> [(group["constant_score"]["boost"], group["constant_score"]["filter"]["ids"]["values"])
         ...  for group in query["bool"]["should"]]
         [(225.0, ['a', 'c']), (450.0, ['a', 'b'])]
     """
-    matching: list[Body] = []
-    for leg, query in legs.items():
-        if leg == "bm25":
-            matching.append(named(query, name=leg))
-        elif leg in LEGS and not same_set:
-            # Such a leg says what matches; its scores are on a scale of their own.
-            matching.append({"bool": {"filter": [query, ENCODED], "_name": leg}})
-    found: Body = {"should": matching, "minimum_should_match": 1, "boost": _REST}
-    if holds is not None and not same_set:
-        found["filter"] = [dict(holds)]
+    own = [named(query, name=leg) for leg, query in legs.items() if leg == "bm25"]
+    # Named alone, a leg tells its own score; what is around it keeps that out of the order.
+    others = [
+        named(query, name=leg, encoded=True)
+        for leg, query in legs.items()
+        if leg in LEGS and leg != "bm25"
+    ]
+    found: Body = {"should": own, "minimum_should_match": 1, "boost": _REST}
+    if same_set:
+        # Nobody asks in a filter for what may match and need not, but for its name.
+        found["filter"] = [{"bool": {"filter": [{"match_all": {}}], "should": others}}]
+    else:
+        found["should"] = [*own, *({"bool": {"filter": [leg]}} for leg in others)]
+        if holds is not None:
+            found["filter"] = [dict(holds)]
     return {"bool": {"must": [{"bool": found}], "should": _in_order(fused_ids)}}
 
 

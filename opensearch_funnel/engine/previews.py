@@ -12,14 +12,16 @@ from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import TextSearch, search_or_reason
 from opensearch_funnel.engine.client_bodies import as_handed_on
+from opensearch_funnel.engine.paging import FusedList
 from opensearch_funnel.engine.queries import (
     MATCH_NONE,
     Body,
+    asked_by_engine,
     dense_query,
     leg_queries,
     neural_query,
 )
-from opensearch_funnel.engine.rewriting import upgraded_body
+from opensearch_funnel.engine.rewriting import fused_by_engine, upgraded_body, wanted_of_list
 
 Outcome = Literal["widened", "same set", "untouched"]
 
@@ -89,21 +91,26 @@ def preview(
             text=search.text,
             bm25=search.query,
             models=models,
-            in_pipeline=search.start == 0,
+            in_pipeline=fused_by_engine(search, plan=plan),
         )
     )
-    # A later page names the hits of the fused list, which only the cluster knows.
-    fused = [f"<hit {n} of the fused list>" for n in range(1, plan.depth + 1)]
     after = upgraded_body(
         before,
         search,
         plan=plan,
         legs=legs,
-        fused_ids=fused if search.start > 0 else None,
+        fused=None if fused_by_engine(search, plan=plan) else _unknown_list(search, plan=plan),
         request_id=REQUEST_ID,
     )
     outcome: Outcome = "same set" if search.same_set else "widened"
     return Preview(outcome=outcome, reason="", before=before, after=after)
+
+
+def _unknown_list(search: TextSearch, *, plan: FunnelPlan) -> FusedList:
+    """Return placeholders for the hits that a page names: only the cluster knows them."""
+    named = wanted_of_list(search, plan=plan) if plan.fusion.by_service else plan.depth
+    ids = [f"<hit {n} of the fused list>" for n in range(1, named + 1)]
+    return FusedList(ids=ids, hits=max(plan.depth, named))
 
 
 def _untouched(before: Body, reason: str) -> Preview:
@@ -115,7 +122,7 @@ def _blank_legs(plan: FunnelPlan, search: TextSearch, *, dimension: int) -> dict
     tokens = f"<at most {plan.sparse.query_terms} tokens and their weights>"
     nearest = dense_query(plan.dense_field, [], k=plan.depth)
     nearest["knn"][plan.dense_field]["vector"] = f"<vector of {dimension} numbers>"
-    if plan.dense.native_neural and search.start == 0 and "${" not in search.text:
+    if asked_by_engine(plan, search.text) and fused_by_engine(search, plan=plan):
         nearest = neural_query(plan.dense_field, search.text, k=plan.depth)
     every: dict[str, Body] = {
         "bm25": dict(search.query),

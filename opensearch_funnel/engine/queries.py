@@ -116,7 +116,7 @@ def leg_queries(
                 # It would be left out like a weight of zero, and nobody would hear of it.
                 raise StageUnavailableError("the sparse encoder gave a weight that is no number")
             legs[leg] = sparse_query(plan.sparse_field, weights, limit=plan.sparse.query_terms)
-        elif leg == "dense" and in_pipeline and _asked_by_engine(plan, text):
+        elif leg == "dense" and in_pipeline and asked_by_engine(plan, text):
             legs[leg] = neural_query(plan.dense_field, text, k=plan.depth)
         elif leg == "dense" and models.dense is not None:
             vector = models.dense.encode_query(text)
@@ -126,7 +126,7 @@ def leg_queries(
     return legs
 
 
-def _asked_by_engine(plan: FunnelPlan, text: str) -> bool:
+def asked_by_engine(plan: FunnelPlan, text: str) -> bool:
     """Say whether the engine gets the vector itself; it takes ``${`` for its own placeholder."""
     return plan.dense.native_neural and "${" not in text
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from opensearch_funnel.core.plan import FunnelPlan
-from opensearch_funnel.engine.allow_list import MARK, TextSearch
-from opensearch_funnel.engine.paging import later_page, reranked_window
+from opensearch_funnel.engine.allow_list import MARK, STATIC, TextSearch
+from opensearch_funnel.engine.paging import FusedList, pinned_page, reranked_window
 from opensearch_funnel.engine.queries import Body, hybrid
 
 KEY_FIELDS = ("funnel.id", "funnel.hash")
@@ -19,6 +19,8 @@ KEY_FIELDS = ("funnel.id", "funnel.hash")
 # ``_source`` and puts it back before it filters, unless a pattern names it. Fetching 50 hits takes
 # half the time (measured: 4.0 ms, 8.7 without the second).
 _FUNNEL_FIELDS = ("funnel", "funnel.*")
+
+LEAST_PINNED = 50
 
 _LEFT_OUT = frozenset({"sort", "search_pipeline", "explain"})
 """What says nothing in an upgraded request: the order by score, and that nothing is explained."""
@@ -30,7 +32,7 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
     *,
     plan: FunnelPlan,
     legs: Mapping[str, Body],
-    fused_ids: Sequence[str] | None = None,
+    fused: FusedList | None = None,
     request_id: str = "",
 ) -> Body:
     """Return the request that stands in for a text search.
@@ -43,31 +45,33 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         search: what was read from it.
         plan: the plan that upgrades it.
         legs: the query of each leg.
-        fused_ids: the whole fused list; needed for a page after the first, and for it only.
+        fused: the fused list, whole for a page after the first; where the service fuses, at least
+            as many of it as ``wanted_of_list`` says, or ``None`` where it could not: the first
+            page is then fused by the engine, with the plan's weights for all queries.
         request_id: under which the service logs what goes wrong with this request.
     """
     size, start = search.size, search.start
     depth = plan.rerank.depth if plan.rerank.enabled else 0
     ranked = depth > 0
-    if fused_ids is not None:
-        window = reranked_window(len(fused_ids), size=size, depth=depth)
-        # A last page that is short must not be cut from a longer one: nothing can drop a hit.
-        ranked = start < window and start + size <= len(fused_ids)
+    if fused is not None:
+        ranked = _is_reranked(fused, search, depth=depth)
+    pins = fused.ids if fused and (plan.fusion.by_service or not ranked) else None
     upgraded: Body = {
         **{name: value for name, value in body.items() if name not in _LEFT_OUT},
         "_source": without_funnel_fields(body.get("_source")),
     }
-    if fused_ids is not None and not ranked:
-        upgraded["query"] = later_page(
-            fused_ids,
-            legs=legs,
-            holds=search.filter,
-            same_set=search.same_set,
+    if pins is not None:
+        upgraded["query"] = pinned_page(
+            pins, legs=legs, holds=search.filter, same_set=search.same_set
         )
     else:
         upgraded["query"] = hybrid(legs, depth=plan.depth, holds=search.filter)
+    if pins is None or ranked:
         upgraded["from"] = 0
         upgraded["size"] = max(start + size, depth)
+    if pins is not None and ranked:
+        # What is behind the list is not reranked.
+        upgraded["size"] = min(upgraded["size"], len(pins))
     if ranked:
         context = RankContext(search.text, start=start, size=size, request_id=request_id)
         asked = list(body.get("docvalue_fields") or [])
@@ -82,9 +86,35 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         # Two of the three highlighters cannot look into a hybrid query, and one marks too much.
         upgraded["highlight"] = {"highlight_query": dict(search.query), **body["highlight"]}
     if plan.trace != "off":
-        marked = mark(plan.plan_id, rank=ranked, request_id=request_id)
+        static = plan.fusion.by_service and pins is None
+        marked = mark(plan.plan_id, rank=ranked, request_id=request_id, static=static)
         upgraded["aggregations"] = {**(body.get("aggregations") or {}), MARK: marked}
     return upgraded
+
+
+def fused_by_engine(search: TextSearch, *, plan: FunnelPlan) -> bool:
+    """Say whether a page is a hybrid query that the engine fuses, and needs no list made before."""
+    return search.start == 0 and not plan.fusion.by_service
+
+
+def wanted_of_list(search: TextSearch, *, plan: FunnelPlan) -> int:
+    """Return how many hits of the fused list a page needs by their names, where not all.
+
+    At least ``LEAST_PINNED``, so that pages agree where a client sees less of the index than the
+    service: its pages are then made of the pinned hits that it sees, and of what is behind them.
+    """
+    depth = plan.rerank.depth if plan.rerank.enabled else 0
+    return max(search.start + search.size, depth, LEAST_PINNED)
+
+
+def _is_reranked(fused: FusedList, search: TextSearch, *, depth: int) -> bool:
+    """Say whether a page is cut out of the reranked window."""
+    size, start = search.size, search.start
+    if start == 0:
+        return depth > 0 and len(fused.ids) > 0
+    window = reranked_window(fused.hits, size=size, depth=depth)
+    # A last page that is short must not be cut from a longer one: nothing can drop a hit.
+    return start < window and start + size <= fused.hits
 
 
 def without_funnel_fields(source: Any) -> Any:
@@ -158,11 +188,19 @@ class RankContext:
         return cls(text, int(start), int(size), request_id=str(context.get("request", "")))
 
 
-def mark(plan_id: str, *, rank: bool, request_id: str = "") -> Body:
+def mark(plan_id: str, *, rank: bool, request_id: str = "", static: bool = False) -> Body:
     """Return the aggregation that says what an answer should have gone through.
 
     Its ``meta`` comes back with the answer, at the cost of an empty filter: absent, the
     rewrite did not happen.
+
+    Args:
+        plan_id: of the plan.
+        rank: whether the hits go to ``rank``.
+        request_id: of the request that was rewritten.
+        static: whether the legs were to be weighed for this query, and were not.
     """
-    meta = {"plan": plan_id, "rank": rank, "request": request_id}
+    meta: Body = {"plan": plan_id, "rank": rank, "request": request_id}
+    if static:
+        meta["fusion"] = STATIC
     return {"filter": {"match_none": {}}, "meta": meta}

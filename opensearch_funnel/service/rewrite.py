@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.errors import EngineError, FunnelError, InputError
 from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
+from opensearch_funnel.engine.paging import FusedList
 from opensearch_funnel.engine.queries import Body, leg_queries
-from opensearch_funnel.engine.rewriting import upgraded_body
-from opensearch_funnel.service.exchange import note_unsampled
+from opensearch_funnel.engine.rewriting import fused_by_engine, upgraded_body
+from opensearch_funnel.service.exchange import Cause, note_degraded, note_unsampled, without_query
 from opensearch_funnel.service.plans import ReadyPlan
+
+FUSION = "fusion"
+"""What log and metrics call the stage that weighs and fuses the legs of one query."""
 
 # The connector of the search pipeline writes exactly this around the client's body.
 _BEFORE = re.compile(r'\s*\{\s*"source"\s*:\s*')
 _AFTER = re.compile(r"\s*\}\s*")
 _DECODER = json.JSONDecoder()
 
-FetchFused = Callable[[TextSearch, Mapping[str, Body], Mapping[str, Any] | None], Sequence[str]]
-"""Return the ids of the fused list of a search: from its legs and the client's post_filter."""
+FetchFused = Callable[[TextSearch, Mapping[str, Body], Mapping[str, Any] | None], FusedList]
+"""Return the fused list of a search: from its legs and the client's post_filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,9 @@ def rewrite(
     Args:
         body: the client's request, normalised by the engine.
         ready: the plan and its models.
-        fetch_fused: asks the cluster for the fused list, which a page after the first needs.
+        fetch_fused: asks the cluster for the fused list, which a page after the first needs, and
+            every page where the service fuses. Where it fails, the engine fuses the first page
+            with the plan's weights for all queries, and a page after it is not upgraded.
         request_id: under which the service logs what goes wrong with this request.
     """
     plan = ready.plan
@@ -85,19 +91,22 @@ def rewrite(
     if search is None:
         restored = unchanged(body.content)
         return body.text if restored is body.content else json.dumps(restored)
-    # The fused list that a later page needs is asked for outside the pipeline.
+    # Where a list is made before, its legs are searched outside the pipeline.
+    in_pipeline = fused_by_engine(search, plan=plan)
     legs = leg_queries(
-        plan,
-        text=search.text,
-        bm25=search.query,
-        models=ready.models,
-        in_pipeline=search.start == 0,
+        plan, text=search.text, bm25=search.query, models=ready.models, in_pipeline=in_pipeline
     )
     fused = None
-    if search.start > 0:
-        fused = fetch_fused(search, legs, body.content.get("post_filter"))
+    if not in_pipeline:
+        try:
+            fused = fetch_fused(search, legs, body.content.get("post_filter"))
+        except FunnelError as error:
+            if search.start > 0:
+                raise
+            cause: Cause = "engine" if isinstance(error, EngineError) else "failed"
+            note_degraded(cause, detail=without_query(error), stage=FUSION)
     upgraded = upgraded_body(
-        body.content, search, plan=plan, legs=legs, fused_ids=fused, request_id=request_id
+        body.content, search, plan=plan, legs=legs, fused=fused, request_id=request_id
     )
     return json.dumps(upgraded, allow_nan=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
@@ -13,15 +14,20 @@ from opensearch_funnel.core.errors import StageUnavailableError
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.text import HASH_LENGTH, encoded_text, text_hash
 from opensearch_funnel.engine.allow_list import TextSearch
+from opensearch_funnel.engine.paging import FusedList
 from opensearch_funnel.engine.queries import Body
 from opensearch_funnel.engine.rewriting import KEY_FIELDS
 from opensearch_funnel.engine.searching import fused_ids
+from opensearch_funnel.engine.service_fusion import ServiceFusion
+from opensearch_funnel.service.waiting import current_asker
 
 CACHED_CHARACTERS = 100_000_000
 """Of all texts that a service keeps: about 100 MB, of scripts other than Latin up to 400 MB."""
 _KEY_CHARACTERS = 200
 """What a text counts beyond its own length: its key takes memory, too."""
 _MILLISECONDS = 1000
+_LEFT_FOR_THE_REST = 0.2
+"""Share of a rewrite's deadline in which it still answers where the legs could not be searched."""
 
 
 class IndexTexts:
@@ -84,13 +90,17 @@ class IndexTexts:
         search: TextSearch,
         legs: Mapping[str, Body],
         post_filter: Mapping[str, Any] | None,
-    ) -> list[str]:
-        """Return the ids of a search's fused list, best first.
+    ) -> FusedList:
+        """Return a search's fused list: by the engine all of it, by the service what is needed.
 
         Raises:
             EngineError: the cluster did not answer within the plan's deadline, or refused.
+            InvalidRankingError: a leg has a score that is not finite.
         """
-        return fused_ids(
+        if plan.fusion.by_service:
+            fusion = ServiceFusion(client=self._client, plan=plan, until=_search_until(plan))
+            return fusion.fused_list(search, legs, post_filter=post_filter)
+        ids = fused_ids(
             self._client,
             plan,
             legs=legs,
@@ -98,6 +108,7 @@ class IndexTexts:
             post_filter=post_filter,
             timeout_s=plan.deadlines.rewrite_ms / _MILLISECONDS,
         )
+        return FusedList(ids=ids, hits=len(ids))
 
     def _from_index(self, plan: FunnelPlan, keys: Sequence[str]) -> dict[str, str]:
         response = self._client.search(
@@ -127,6 +138,14 @@ class IndexTexts:
             for hit in response["hits"]["hits"]
         }
         return {key: texts[key] for key in keys if key in texts}
+
+
+def _search_until(plan: FunnelPlan) -> float:
+    """Return when a rewrite has to go on without the list, on the monotonic clock."""
+    whole = plan.deadlines.rewrite_ms / _MILLISECONDS
+    asker = current_asker()
+    deadline = time.monotonic() + whole if asker is None else asker.deadline
+    return deadline - _LEFT_FOR_THE_REST * whole
 
 
 def _size(text: str) -> int:

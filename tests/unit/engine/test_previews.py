@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import DenseLeg, FunnelPlan, Reranking
+from opensearch_funnel.core.plan import DenseLeg, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.engine.client_bodies import as_handed_on
+from opensearch_funnel.engine.paging import FusedList
 from opensearch_funnel.engine.previews import REQUEST_ID, Preview, body_diff, preview
 from opensearch_funnel.service.plans import ReadyPlan
 from opensearch_funnel.service.rewrite import ClientBody, rewrite
@@ -19,6 +20,15 @@ from opensearch_funnel.testing import WordVector, WordWeights
 PLAN = FunnelPlan(alias="films", searched_fields=("text", "title"), mapped_fields=4)
 RERANKED = replace(PLAN, rerank=Reranking(enabled=True, depth=20))
 NATIVE = replace(PLAN, dense=DenseLeg(native_neural=True))
+AUTO = replace(RERANKED, fusion=Fusion(technique="auto"))
+NATIVE_AUTO = replace(NATIVE, fusion=Fusion(technique="auto"))
+PLANS = {
+    "plain": PLAN,
+    "reranked": RERANKED,
+    "native": NATIVE,
+    "auto": AUTO,
+    "native auto": NATIVE_AUTO,
+}
 MODELS = PlanModels(sparse=WordWeights(), dense=WordVector(dimension=16))
 MATCH = {"match": {"text": {"query": "red fox"}}}
 BODIES: list[dict[str, Any]] = [
@@ -31,11 +41,14 @@ BODIES: list[dict[str, Any]] = [
 ]
 
 
-def fused(plan: FunnelPlan) -> list[str]:
-    return [f"<hit {n} of the fused list>" for n in range(1, plan.depth + 1)]
+def fused(plan: FunnelPlan, start: int) -> FusedList:
+    # Whole where the engine fuses, and as long as the page needs where the service does.
+    named = max(start + 10, 50) if plan.fusion.by_service else plan.depth
+    ids = [f"<hit {n} of the fused list>" for n in range(1, named + 1)]
+    return FusedList(ids=ids, hits=plan.depth)
 
 
-@pytest.mark.parametrize("plan", [PLAN, RERANKED, NATIVE], ids=["plain", "reranked", "native"])
+@pytest.mark.parametrize("plan", PLANS.values(), ids=list(PLANS))
 @pytest.mark.parametrize("start", [0, 10, 40])
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
 def test_a_preview_is_what_the_service_answers(
@@ -47,7 +60,7 @@ def test_a_preview_is_what_the_service_answers(
     answer = rewrite(
         ClientBody(text=json.dumps(content), content=content),
         ready=ReadyPlan(plan, MODELS),
-        fetch_fused=lambda *_: fused(plan),
+        fetch_fused=lambda *_: fused(plan, start),
         request_id=REQUEST_ID,
     )
     assert json.dumps(found.after) == answer
@@ -55,7 +68,7 @@ def test_a_preview_is_what_the_service_answers(
     assert (found.outcome == "untouched") is (found.after == content) is bool(found.reason)
 
 
-@pytest.mark.parametrize("plan", [PLAN, RERANKED, NATIVE], ids=["plain", "reranked", "native"])
+@pytest.mark.parametrize("plan", PLANS.values(), ids=list(PLANS))
 @pytest.mark.parametrize("start", [0, 40])
 def test_a_placeholder_stands_exactly_where_numbers_would(plan: FunnelPlan, start: int) -> None:
     body = {"query": MATCH, "from": start}

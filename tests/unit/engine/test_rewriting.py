@@ -8,27 +8,36 @@ from typing import Any
 import pytest
 
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import FunnelPlan, Reranking
+from opensearch_funnel.core.plan import FunnelPlan, Fusion, Reranking
 from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
+from opensearch_funnel.engine.paging import FusedList
 from opensearch_funnel.engine.queries import leg_queries, sparse_query
-from opensearch_funnel.engine.rewriting import RankContext, upgraded_body
+from opensearch_funnel.engine.rewriting import (
+    LEAST_PINNED,
+    RankContext,
+    upgraded_body,
+    wanted_of_list,
+)
 from opensearch_funnel.testing import WordVector, WordWeights
 
 FIELDS = ("text", "title")
 PLAN = FunnelPlan(alias="films", searched_fields=FIELDS)
 RERANKED = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
+AUTO = replace(PLAN, fusion=Fusion(technique="auto"))
+AUTO_RERANKED = replace(RERANKED, fusion=Fusion(technique="auto"))
 MATCH = {"match": {"text": {"query": "red fox", "operator": "OR"}}}
 LISTED = [f"d{place}" for place in range(300)]
 
 
 def upgrade(
-    body: dict[str, Any], *, plan: FunnelPlan, fused: Sequence[str] | None = None
+    body: dict[str, Any], *, plan: FunnelPlan, fused: Sequence[str] | None = None, hits: int = 0
 ) -> dict[str, Any]:
     search = read_text_search(body, plan=plan)
     assert search is not None
     models = PlanModels(sparse=WordWeights(), dense=WordVector(dimension=2))
     legs = leg_queries(plan, text=search.text, bm25=search.query, models=models)
-    return upgraded_body(body, search, plan=plan, legs=legs, fused_ids=fused, request_id="r1")
+    listed = None if fused is None else FusedList(ids=fused, hits=max(len(fused), hits))
+    return upgraded_body(body, search, plan=plan, legs=legs, fused=listed, request_id="r1")
 
 
 def test_the_upgraded_body_is_exactly_this() -> None:
@@ -88,6 +97,24 @@ def test_the_upgraded_body_is_exactly_this() -> None:
     }
 
 
+def assert_pinned(body: dict[str, Any], ids: Sequence[str]) -> None:
+    """Assert that a body scores exactly these ids by their place."""
+    scores: dict[str, float] = {}
+    for group in body["query"]["bool"]["should"]:
+        for doc_id in group["constant_score"]["filter"]["ids"]["values"]:
+            scores[doc_id] = scores.get(doc_id, 0.0) + group["constant_score"]["boost"]
+    assert sorted(scores, key=lambda doc_id: -scores[doc_id]) == list(ids)
+    assert len(set(scores.values())) == len(ids)
+    assert 1 < min(scores.values()) < max(scores.values()) < 1000
+
+
+def found_by(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what says which documents a pinned body finds."""
+    (found,) = body["query"]["bool"]["must"]
+    inner: dict[str, Any] = found["bool"]
+    return inner
+
+
 def context_of(body: dict[str, Any]) -> RankContext:
     text = body["ext"]["rerank"]["query_context"]["query_text"]
     assert "red fox" not in text
@@ -119,13 +146,7 @@ def test_a_page_behind_the_window_is_an_ordinary_query_that_scores_the_list_by_p
     assert "ext" not in body
     assert "docvalue_fields" not in body
     assert body["aggregations"]["_funnel"]["meta"]["rank"] is False
-    scores = dict.fromkeys(LISTED, 0.0)
-    for group in body["query"]["bool"]["should"]:
-        for doc_id in group["constant_score"]["filter"]["ids"]["values"]:
-            scores[doc_id] += group["constant_score"]["boost"]
-    assert sorted(LISTED, key=lambda doc_id: -scores[doc_id]) == LISTED
-    assert len(set(scores.values())) == len(LISTED)
-    assert 1 < min(scores.values()) < max(scores.values()) < 1000
+    assert_pinned(body, LISTED)
 
 
 @pytest.mark.parametrize(("start", "listed"), [(20, 23), (10, 15), (300, 300), (600, 300)])
@@ -150,9 +171,14 @@ def test_what_is_required_holds_for_every_leg() -> None:
     assert body["query"]["hybrid"]["filter"] == {"bool": {"filter": [old], "must_not": [seen]}}
     assert body["query"]["hybrid"]["queries"][0]["bool"]["must"] == [query]
     later = upgrade({"query": query, "from": 10}, plan=PLAN, fused=LISTED)
-    found = later["query"]["bool"]["must"][0]["bool"]
+    found = found_by(later)
     assert found["filter"] == [{"bool": {"filter": [old], "must_not": [seen]}}]
-    assert [leg["bool"]["_name"] for leg in found["should"]] == ["bm25", "sparse", "dense"]
+    own, *others = found["should"]
+    assert own == {"bool": {"must": [query], "_name": "bm25"}}
+    # A filter adds nothing to the score, and the leg in it is named with its own.
+    (sparse,), (dense,) = (other["bool"]["filter"] for other in others)
+    assert [leg["bool"]["_name"] for leg in (sparse, dense)] == ["sparse", "dense"]
+    assert all(list(leg["bool"]["must"][0]) != ["bool"] for leg in (sparse, dense))
 
 
 def test_a_request_that_counts_keeps_the_set_of_its_own_query() -> None:
@@ -161,8 +187,11 @@ def test_a_request_that_counts_keeps_the_set_of_its_own_query() -> None:
     assert body["query"]["hybrid"]["filter"] == MATCH
     assert body["aggregations"].keys() == {"a", "_funnel"}
     later = upgrade({"query": MATCH, "aggregations": counted, "from": 10}, plan=PLAN, fused=LISTED)
-    found = later["query"]["bool"]["must"][0]["bool"]
+    found = found_by(later)
     assert [leg["bool"]["_name"] for leg in found["should"]] == ["bm25"]
+    (beside,) = found["filter"]
+    assert beside["bool"]["filter"] == [{"match_all": {}}]
+    assert [leg["bool"]["_name"] for leg in beside["bool"]["should"]] == ["sparse", "dense"]
 
 
 def test_highlights_are_of_the_clients_own_query() -> None:
@@ -217,3 +246,78 @@ def test_weights_that_round_to_nothing_are_left_out() -> None:
         "neural_sparse": {"f": {"query_tokens": {"b": 1.0}}}
     }
     assert sparse_query("f", {"a": 4e-7}) == {"match_none": {}}
+
+
+def test_where_the_service_fuses_the_first_page_names_its_hits() -> None:
+    body = upgrade({"query": MATCH}, plan=AUTO, fused=LISTED[:50], hits=300)
+    assert_pinned(body, LISTED[:50])
+    assert "from" not in body
+    assert "size" not in body
+    assert "ext" not in body
+    assert body["aggregations"]["_funnel"]["meta"] == {
+        "plan": AUTO.plan_id,
+        "rank": False,
+        "request": "r1",
+    }
+
+
+def test_where_the_service_could_not_fuse_the_engine_does_and_the_mark_says_so() -> None:
+    body = upgrade({"query": MATCH}, plan=AUTO)
+    assert "hybrid" in body["query"]
+    assert body["aggregations"]["_funnel"]["meta"]["fusion"] == "static"
+    fixed = upgrade({"query": MATCH}, plan=PLAN)
+    assert body["query"] == fixed["query"]
+    assert "fusion" not in fixed["aggregations"]["_funnel"]["meta"]
+
+
+@pytest.mark.parametrize(("start", "size"), [(0, 10), (20, 10), (0, 80)])
+def test_a_reranked_page_gets_the_window_that_the_hybrid_query_would_give(
+    start: int, size: int
+) -> None:
+    asked = {"query": MATCH, "from": start, "size": size}
+    fixed = upgrade(asked, plan=RERANKED, fused=LISTED if start else None)
+    body = upgrade(asked, plan=AUTO_RERANKED, fused=LISTED[:80], hits=300)
+    assert_pinned(body, LISTED[:80])
+    assert (body["from"], body["size"]) == (fixed["from"], fixed["size"])
+    assert body["docvalue_fields"] == fixed["docvalue_fields"]
+    assert context_of(body) == RankContext("red fox", start=start, size=size, request_id="r1")
+    assert body["aggregations"]["_funnel"]["meta"]["rank"] is True
+
+
+def test_what_is_behind_a_short_list_is_not_reranked() -> None:
+    body = upgrade({"query": MATCH}, plan=AUTO_RERANKED, fused=LISTED[:7])
+    assert (body["from"], body["size"]) == (0, 7)
+
+
+def test_without_hits_nothing_is_reranked() -> None:
+    body = upgrade({"query": MATCH}, plan=AUTO_RERANKED, fused=[])
+    assert "ext" not in body
+    assert "should" in body["query"]["bool"]
+
+
+@pytest.mark.parametrize(("start", "listed"), [(20, 23), (10, 15), (300, 300), (60, 300)])
+def test_the_same_later_pages_are_reranked_whoever_fuses(start: int, listed: int) -> None:
+    asked = {"query": MATCH, "from": start}
+    fixed = upgrade(asked, plan=RERANKED, fused=LISTED[:listed])
+    body = upgrade(asked, plan=AUTO_RERANKED, fused=LISTED[:listed])
+    assert ("ext" in body) is ("ext" in fixed)
+    if "ext" not in fixed:
+        assert body["query"] == fixed["query"]
+        assert body["from"] == start
+
+
+@pytest.mark.parametrize(
+    ("plan", "body", "wanted"),
+    [
+        (AUTO, {"query": MATCH}, LEAST_PINNED),
+        (AUTO, {"query": MATCH, "from": 95, "size": 10}, 105),
+        (replace(AUTO_RERANKED, rerank=Reranking(enabled=True, depth=120)), {"query": MATCH}, 120),
+        (AUTO_RERANKED, {"query": MATCH, "size": 200}, 200),
+    ],
+)
+def test_a_page_wants_the_list_to_its_last_hit_and_the_window(
+    plan: FunnelPlan, body: dict[str, Any], wanted: int
+) -> None:
+    search = read_text_search(body, plan=plan)
+    assert search is not None
+    assert wanted_of_list(search, plan=plan) == wanted

@@ -3,31 +3,68 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextvars import copy_context
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_funnel.core.errors import InputError
+from opensearch_funnel.core.errors import (
+    EngineError,
+    EngineUnreachableError,
+    FunnelError,
+    InputError,
+    InvalidRankingError,
+)
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.plan import DenseLeg, FunnelPlan, Fusion
+from opensearch_funnel.engine.allow_list import TextSearch
+from opensearch_funnel.engine.paging import FusedList
+from opensearch_funnel.engine.queries import Body
+from opensearch_funnel.service.exchange import Exchange, begin_exchange
 from opensearch_funnel.service.plans import ReadyPlan
-from opensearch_funnel.service.rewrite import as_template_value, read_client_body, rewrite
+from opensearch_funnel.service.rewrite import (
+    FetchFused,
+    as_template_value,
+    read_client_body,
+    rewrite,
+)
 from opensearch_funnel.testing import WordVector, WordWeights
 
 PLAN = FunnelPlan.from_dict({"alias": "films", "searched_fields": ["title", "text"]})
 READY = ReadyPlan(PLAN, PlanModels(sparse=WordWeights(), dense=WordVector()))
 BIG = 2**70 + 1
 AGGREGATED = {"years": {"terms": {"field": "year"}}}
-LISTED = {2: ["a", "b", "c"]}
-"""The fused list of the only page that is asked for here: the one from 2."""
+AUTO = replace(PLAN, fusion=Fusion(technique="auto"))
+FOX = json.dumps({"query": {"match": {"text": "fox"}}})
+LISTED = {0: ["a", "b", "c"], 2: ["a", "b", "c"]}
+"""The fused list of the pages that are asked for here, by where they begin."""
 
 
-def answer(source: str, *, plan: FunnelPlan = PLAN) -> str:
+def listed(search: TextSearch, *_: object) -> FusedList:
+    ids = LISTED[search.start]
+    return FusedList(ids=ids, hits=len(ids))
+
+
+class Counted:
+    """Counters that keep what they hear."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+
+    def degraded(self, *, stage: str, reason: str) -> None:
+        self.found.append((stage, reason))
+
+    def unsampled(self) -> None:
+        raise AssertionError("every search is in the sample")
+
+
+def answer(source: str, *, plan: FunnelPlan = PLAN, fetch: FetchFused = listed) -> str:
     body = read_client_body(f'{{"source": {source}}}'.encode())
     ready = replace(READY, plan=plan)
-    return rewrite(body, ready=ready, fetch_fused=lambda search, _legs, _post: LISTED[search.start])
+    return rewrite(body, ready=ready, fetch_fused=fetch)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +101,55 @@ def test_only_a_later_page_asks_for_the_fused_list() -> None:
     later = json.loads(answer(json.dumps({"query": query, "from": 2, "size": 1})))
     pinned = [group["constant_score"] for group in later["query"]["bool"]["should"]]
     assert [group["filter"]["ids"]["values"] for group in pinned] == [["a", "c"], ["a", "b"]]
+
+
+def test_where_the_service_fuses_every_page_asks_for_the_list() -> None:
+    query = {"match": {"text": "fox"}}
+    for page in ({"query": query}, {"query": query, "from": 2, "size": 1}):
+        found = json.loads(answer(json.dumps(page), plan=AUTO))
+        pinned = [group["constant_score"] for group in found["query"]["bool"]["should"]]
+        assert [group["filter"]["ids"]["values"] for group in pinned] == [["a", "c"], ["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (EngineUnreachableError("no answer"), "engine"),
+        (EngineError("refused", status=400, kind="parse"), "engine"),
+        (InvalidRankingError("a score that is not finite"), "failed"),
+    ],
+)
+def test_where_the_legs_cannot_be_searched_the_engine_fuses_and_that_is_counted(
+    error: FunnelError, cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: object) -> FusedList:
+        raise error
+
+    counters = Counted()
+    exchange = Exchange(request_id="r7", stage="rewrite", counters=counters)
+    context = copy_context()  # or the next test would go on in this exchange
+    context.run(begin_exchange, exchange)
+    found = json.loads(context.run(answer, FOX, plan=AUTO, fetch=down))
+    assert found["query"] == json.loads(answer(FOX))["query"]
+    assert found["aggregations"]["_funnel"]["meta"]["fusion"] == "static"
+    assert counters.found == [("fusion", cause)]
+    assert f"request=r7 stage=fusion reason={cause}" in caplog.text
+    later = json.dumps({"query": {"match": {"text": "fox"}}, "from": 2, "size": 1})
+    with pytest.raises(type(error)):
+        answer(later, plan=AUTO, fetch=down)
+
+
+def test_the_service_encodes_what_it_searches_itself() -> None:
+    plan = replace(AUTO, dense=DenseLeg(native_neural=True))
+    asked: list[Mapping[str, Body]] = []
+
+    def keep(search: TextSearch, legs: Mapping[str, Body], _: object) -> FusedList:
+        asked.append(legs)
+        return listed(search)
+
+    assert '"neural"' not in answer(FOX, plan=plan, fetch=keep)
+    assert "knn" in asked[0]["dense"]
+    assert '"neural"' in answer(FOX, plan=replace(plan, fusion=PLAN.fusion))
 
 
 def test_a_rerank_context_of_the_client_is_wrapped_again_and_keeps_its_digits() -> None:
