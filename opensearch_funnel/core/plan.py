@@ -28,6 +28,7 @@ from opensearch_funnel.core.plan_parts import (
     SparseLeg,
     Technique,
     Trace,
+    Trust,
 )
 from opensearch_funnel.core.query_kinds import Feature
 from opensearch_funnel.core.sampling import in_sample
@@ -51,6 +52,7 @@ __all__ = [
     "SparseLeg",
     "Technique",
     "Trace",
+    "Trust",
 ]
 
 _DIGITS_OF_KINDS = 9
@@ -89,6 +91,7 @@ class FunnelPlan:
     sparse: SparseLeg = field(default_factory=SparseLeg)
     dense: DenseLeg = field(default_factory=DenseLeg)
     fusion: Fusion = field(default_factory=Fusion)
+    trust: Trust = field(default_factory=Trust)
     per_query: PerQuery = field(default_factory=PerQuery)
     rerank: Reranking = field(default_factory=Reranking)
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -141,6 +144,14 @@ class FunnelPlan:
             (max(weights) > 0, "at least one leg needs a weight above 0"),
             (all(map(isfinite, weights)), "a leg's weight must be a finite number"),
             (
+                all(isfinite(one) and one > 0 for one in self._trusts().values()),
+                "[trust] needs a finite number above 0 for each leg",
+            ),
+            (
+                isfinite(self.fusion.full_match) and self.fusion.full_match >= 0,
+                "fusion.full_match must be a finite number, 0 or above",
+            ),
+            (
                 self.per_query.feature == "none"
                 or min(getattr(self.per_query, leg) for leg in self.active_legs) > 0,
                 f"[per_query] needs a weight above 0 for each of {', '.join(self.active_legs)}",
@@ -173,6 +184,9 @@ class FunnelPlan:
             "dense": self.dense.weight,
         }
 
+    def _trusts(self) -> dict[LegName, float]:
+        return {"bm25": self.trust.bm25, "sparse": self.trust.sparse, "dense": self.trust.dense}
+
     @property
     def active_legs(self) -> tuple[LegName, ...]:
         """The legs that are searched, in the order in which the engine gets them."""
@@ -187,8 +201,14 @@ class FunnelPlan:
         where queries of some kind have others, legs have a second place with that weight, and a
         query leaves one of the two empty (``placed``). What counts is how weights compare, so
         the first leg has the same weight for all, and more than five places are never needed.
+
+        Under ``auto`` these are what a query's own weights start from: the legs' weights times
+        how far each is trusted on this index.
         """
         own, spare = self._own_places(), self._spare_places()
+        if self.fusion.technique == "auto":
+            trusts = self._trusts()
+            own = [(leg, weight * trusts[leg]) for leg, weight in own]
         total = sum(weight for _, weight in (*own, *spare))
         # A second place may be far from the first, and small weights have to stay exact.
         digits = _DIGITS_OF_KINDS if spare else 6
@@ -279,10 +299,14 @@ class FunnelPlan:
         return in_sample(text, alias=self.alias, share=self.sample)
 
     def undecided(self) -> FunnelPlan:
-        """Return the plan without what a decision about reranking writes into it."""
-        plain = Reranking()
+        """Return the plan without what was measured and decided, about reranking and trust."""
+        plain, fusion = Reranking(), self.fusion
+        if self.trust.decided:
+            fusion = replace(fusion, technique="auto", full_match=Fusion().full_match)
         return replace(
             self,
+            fusion=fusion,
+            trust=Trust(),
             rerank=replace(
                 self.rerank,
                 enabled=plain.enabled,
@@ -347,6 +371,7 @@ _PARTS: dict[str, type[Any]] = {
     "sparse": SparseLeg,
     "dense": DenseLeg,
     "fusion": Fusion,
+    "trust": Trust,
     "per_query": PerQuery,
     "rerank": Reranking,
     "deadlines": Deadlines,

@@ -68,11 +68,32 @@ class Fusion:
     combination: Combination = "arithmetic_mean"
     rank_constant: int = 60
     """Only read by ``rrf``."""
+    full_match: float = 0.0
+    """Only read by ``auto``: what the sparse leg gives a document that holds all that a query
+    says; 0 where that is not known. Written when the index is measured (``[trust]``)."""
 
     @property
     def by_service(self) -> bool:
         """Whether the service fuses: the engine has the same weights for all queries."""
         return self.technique == "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far each leg is trusted on this index, told by probes made of its own documents.
+
+    Only read by ``auto``, where it multiplies the legs' weights.
+    """
+
+    bm25: float = 1.0
+    sparse: float = 1.0
+    dense: float = 1.0
+    decided: bool = False
+    """Whether the index was measured."""
+    thin: bool = False
+    """Whether there was too little to measure: the plan then fuses by ``rrf``."""
+    reason: str = "not measured yet"
+    """What was measured, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import fsum, isfinite
 from typing import Any
 
 from opensearch_funnel.core.errors import StageUnavailableError
@@ -12,9 +12,8 @@ from opensearch_funnel.core.plan import LEGS, FunnelPlan
 
 Body = dict[str, Any]
 
-MAX_TOKEN_WEIGHT = 64.0
-"""``neural_sparse`` refuses a query weight outside (0, 64]."""
 MATCH_NONE: Body = {"match_none": {}}
+_DIGITS = 9
 ENCODED: Body = {"exists": {"field": "funnel.id"}}
 """Matches the documents that were encoded. On an index that does not know the field, the engine
 turns it, and every query that requires it, into one that matches nothing; ``neural_sparse`` alone
@@ -36,10 +35,13 @@ def sparse_query(
 ) -> Body:
     """Return the dot product of a query's term weights with the documents'.
 
+    The weights of a query are scaled to add up to 1. That changes no order, and makes scores tell
+    how much of the query a document holds: those of long and of short queries compare.
+
     Args:
         field: a ``rank_features`` field.
-        term_weights: the query's tokens and weights; weights outside what the engine takes
-            are cut to it, and tokens without a positive weight are left out.
+        term_weights: the query's tokens and weights; tokens without a positive weight are left
+            out.
         limit: keep only so many of the heaviest tokens.
 
     Returns:
@@ -47,18 +49,22 @@ def sparse_query(
         a query that matches nothing where no token is left, because an empty one is refused.
 
     Example:
+        >>> sparse_query("f", {"paris": 1.5, "in": 0.5})
+        {'neural_sparse': {'f': {'query_tokens': {'paris': 0.75, 'in': 0.25}}}}
         >>> sparse_query("f", {"paris": 1.5, "in": 0.25}, limit=1)
-        {'neural_sparse': {'f': {'query_tokens': {'paris': 1.5}}}}
+        {'neural_sparse': {'f': {'query_tokens': {'paris': 1.0}}}}
         >>> sparse_query("f", {})
         {'match_none': {}}
     """
-    rounded = ((round(min(w, MAX_TOKEN_WEIGHT), 6), t) for t, w in term_weights.items())
-    heaviest = sorted(((w, t) for w, t in rounded if w > 0), key=lambda pair: (-pair[0], pair[1]))[
-        :limit
-    ]
-    if not heaviest:
+    positive = ((weight, token) for token, weight in term_weights.items() if weight > 0)
+    heaviest = sorted(positive, key=lambda pair: (-pair[0], pair[1]))[:limit]
+    total = fsum(weight for weight, _ in heaviest)
+    # The engine refuses a weight of 0, and reads no more digits than these.
+    shares = {token: round(weight / total, _DIGITS) for weight, token in heaviest}
+    kept = {token: share for token, share in shares.items() if share > 0}
+    if not kept:
         return dict(MATCH_NONE)
-    return {"neural_sparse": {field: {"query_tokens": {t: w for w, t in heaviest}}}}
+    return {"neural_sparse": {field: {"query_tokens": kept}}}
 
 
 def dense_query(field: str, vector: Sequence[float], *, k: int) -> Body:

@@ -135,3 +135,35 @@ def test_a_rule_for_a_kind_of_queries_goes_with_the_legs_that_it_weighs() -> Non
     alone = FunnelPlan.from_dict({"alias": "a", "per_query": rule, "sparse": {"weight": 0}})
     assert alone.placed("one") == ("bm25", "empty 1", "dense")
     assert alone.placed("one two three") == ("bm25", "dense", "empty 1")
+
+
+def test_under_auto_trust_multiplies_the_weights_of_the_legs() -> None:
+    plain = {"alias": "films", "trust": {"dense": 3.0, "decided": True}}
+    auto = FunnelPlan.from_dict({**plain, "fusion": {"technique": "auto"}})
+    assert auto.weights == pytest.approx((1 / 4.5, 0.5 / 4.5, 3 / 4.5), abs=1e-6)
+    assert FunnelPlan.from_dict(plain).weights == FunnelPlan(alias="films").weights
+
+
+def test_what_was_measured_is_no_part_of_what_was_asked_for() -> None:
+    asked = FunnelPlan.from_dict({"alias": "films", "fusion": {"technique": "auto"}})
+    measured = FunnelPlan.from_dict(
+        {
+            "alias": "films",
+            "fusion": {"technique": "auto", "full_match": 0.9},
+            "trust": {"dense": 3.0, "decided": True, "reason": "…"},
+        }
+    )
+    thin = FunnelPlan.from_dict(
+        {
+            "alias": "films",
+            "fusion": {"technique": "rrf"},
+            "trust": {"decided": True, "thin": True, "reason": "…"},
+        }
+    )
+    assert measured.undecided() == thin.undecided() == asked
+
+
+@pytest.mark.parametrize("wrong", [{"trust": {"bm25": 0.0}}, {"fusion": {"full_match": -1.0}}])
+def test_trust_and_a_full_match_have_bounds(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidPlanError, match=r"above 0|0 or above"):
+        FunnelPlan.from_dict({"alias": "films", **wrong})

@@ -59,7 +59,7 @@ def test_the_upgraded_body_is_exactly_this() -> None:
                                 {
                                     "neural_sparse": {
                                         "funnel.sparse_a": {
-                                            "query_tokens": {"fox": 1.0, "red": 1.0}
+                                            "query_tokens": {"fox": 0.5, "red": 0.5}
                                         }
                                     }
                                 }
@@ -242,10 +242,15 @@ def test_an_empty_set_of_terms_becomes_a_leg_that_matches_nothing() -> None:
 
 def test_weights_that_round_to_nothing_are_left_out() -> None:
     # The engine refuses a weight of 0 with a 400 that reaches the client.
-    assert sparse_query("f", {"a": 4e-7, "b": 1.0}) == {
+    assert sparse_query("f", {"a": 4e-10, "b": 1.0}) == {
         "neural_sparse": {"f": {"query_tokens": {"b": 1.0}}}
     }
-    assert sparse_query("f", {"a": 4e-7}) == {"match_none": {}}
+    assert sparse_query("f", {"a": 0.0}) == {"match_none": {}}
+
+
+def test_the_weights_of_a_query_add_up_to_1() -> None:
+    query = sparse_query("f", {"a": 90.0, "b": 1e-3, "c": 2.0})
+    assert sum(query["neural_sparse"]["f"]["query_tokens"].values()) == pytest.approx(1.0)
 
 
 def test_where_the_service_fuses_the_first_page_names_its_hits() -> None:
