@@ -221,8 +221,9 @@ class FunnelPlan:
             The names of legs; a place that stays empty has a name that no leg has.
 
         Example:
-            >>> plan = FunnelPlan.from_dict({"alias": "shop", "per_query": {"feature": "digits",
-            ...     "at_least": 1, "bm25": 4.0, "sparse": 2.0, "dense": 1.0}})
+            >>> plan = FunnelPlan.from_dict({"alias": "shop", "fusion": {"technique": "rrf"},
+            ...     "per_query": {"feature": "digits", "at_least": 1,
+            ...                   "bm25": 4.0, "sparse": 2.0, "dense": 1.0}})
             >>> plan.weights
             (0.363636364, 0.181818182, 0.363636364, 0.090909091)
             >>> plan.placed("headphones")

@@ -62,7 +62,7 @@ class DenseLeg:
 class Fusion:
     """How the legs' scores become one: the words are the engine's, but for ``auto``."""
 
-    technique: Technique = "min_max"
+    technique: Technique = "auto"
     """``auto`` weighs the legs anew for each query, by what they found (``core.query_weights``),
     and fuses as ``min_max`` does; the legs' own weights say how far each is trusted."""
     combination: Combination = "arithmetic_mean"

@@ -16,7 +16,7 @@ def legs_in_words(setting: Setting) -> str:
 
     Example:
         >>> legs_in_words(Setting(legs=("bm25", "dense"), weights=(1.0, 3.0)))
-        'bm25 .25, dense .75 by min_max; depth 200'
+        'bm25 .25, dense .75 by auto; depth 200'
         >>> legs_in_words(Setting(legs=("sparse",), weights=(2.0,), depth=50))
         'sparse alone; depth 50, 64 query terms'
     """

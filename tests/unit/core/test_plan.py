@@ -30,6 +30,8 @@ def test_another_plan_has_another_id_and_the_same_plan_the_same() -> None:
     assert plan.plan_id.startswith("films.")
 
 
+STATIC = {"alias": "a", "fusion": {"technique": "min_max"}}
+"""A plan that weighs the legs alike for all queries."""
 EVEN = {"feature": "digits", "bm25": 1.0, "sparse": 1.0, "dense": 1.0}
 
 
@@ -42,16 +44,16 @@ EVEN = {"feature": "digits", "bm25": 1.0, "sparse": 1.0, "dense": 1.0}
         ({"alias": "a", "depth": True}, "depth in the plan must be int"),
         ({"alias": "a", "depth": 0}, "depth must be from 1"),
         ({"alias": "a", "fusion": {"technique": "magic"}}, "must be one of auto, min_max"),
-        ({"alias": "a", "per_query": {"feature": "digits", "bm25": 1}}, "a weight above 0 for"),
+        ({**STATIC, "per_query": {"feature": "digits", "bm25": 1}}, "a weight above 0 for"),
         ({"alias": "a", "per_query": {"feature": "colour"}}, "feature in .* must be one of none"),
         ({"alias": "a", "fusion": []}, r"\[fusion\] must be a table"),
         ({"alias": "a", "rerank": {"depth": 500}}, "rerank.depth"),
         (
-            {"alias": "a", "per_query": {**EVEN, "at_least": 5, "below": 3}},
+            {**STATIC, "per_query": {**EVEN, "at_least": 5, "below": 3}},
             "below must be above at_least",
         ),
-        ({"alias": "a", "per_query": {**EVEN, "bm25": 1e-10}}, "too far apart"),
-        ({"alias": "a", "per_query": {**EVEN, "dense": float("inf")}}, "too far apart"),
+        ({**STATIC, "per_query": {**EVEN, "bm25": 1e-10}}, "too far apart"),
+        ({**STATIC, "per_query": {**EVEN, "dense": float("inf")}}, "too far apart"),
         ({"alias": "a", "bm25": {"weight": -1}}, "must not be negative"),
         ({"alias": "a", "bm25": {"weight": float("inf")}}, "must be a finite number"),
         (
@@ -99,7 +101,7 @@ def test_a_kind_of_queries_has_its_own_weights_in_at_most_five_places(
     bm25, sparse, dense = theirs
     rule = PerQuery(feature="digits", at_least=1, bm25=bm25, sparse=sparse, dense=dense)
     plan = FunnelPlan.from_dict(
-        {"alias": "a", **{leg: {"weight": weight} for leg, weight in legs.items()}}
+        {**STATIC, **{leg: {"weight": weight} for leg, weight in legs.items()}}
     )
     plan = replace(plan, per_query=rule)
     assert len(plan.weights) <= 5
@@ -115,7 +117,7 @@ def test_a_kind_of_queries_has_its_own_weights_in_at_most_five_places(
 def test_where_the_weights_of_a_kind_are_those_of_all_no_place_is_added() -> None:
     plan = FunnelPlan.from_dict(
         {
-            "alias": "a",
+            **STATIC,
             "per_query": {"feature": "words", "below": 3, "bm25": 2, "sparse": 1, "dense": 2},
         }
     )
@@ -125,27 +127,28 @@ def test_where_the_weights_of_a_kind_are_those_of_all_no_place_is_added() -> Non
 
 def test_a_rule_for_a_kind_of_queries_goes_with_the_legs_that_it_weighs() -> None:
     rule = {"feature": "words", "below": 3, "bm25": 4, "sparse": 1, "dense": 2}
-    plan = FunnelPlan.from_dict({"alias": "a", "per_query": rule})
+    plan = FunnelPlan.from_dict({**STATIC, "per_query": rule})
     fewer = plan.with_legs("bm25", "dense")
     assert fewer.for_query("one").weights == pytest.approx((2 / 3, 1 / 3), abs=1e-6)
     assert fewer.for_query("one two three").weights == (0.5, 0.5)
     assert plan.with_legs(*LEGS) == plan.with_every_leg() == plan
     assert fewer.with_every_leg().per_query == PerQuery()
     assert plan.with_legs("sparse").placed("one") == ("sparse",)
-    alone = FunnelPlan.from_dict({"alias": "a", "per_query": rule, "sparse": {"weight": 0}})
+    alone = FunnelPlan.from_dict({**STATIC, "per_query": rule, "sparse": {"weight": 0}})
     assert alone.placed("one") == ("bm25", "empty 1", "dense")
     assert alone.placed("one two three") == ("bm25", "dense", "empty 1")
 
 
 def test_under_auto_trust_multiplies_the_weights_of_the_legs() -> None:
     plain = {"alias": "films", "trust": {"dense": 3.0, "decided": True}}
-    auto = FunnelPlan.from_dict({**plain, "fusion": {"technique": "auto"}})
+    auto = FunnelPlan.from_dict(plain)
     assert auto.weights == pytest.approx((1 / 4.5, 0.5 / 4.5, 3 / 4.5), abs=1e-6)
-    assert FunnelPlan.from_dict(plain).weights == FunnelPlan(alias="films").weights
+    static = FunnelPlan.from_dict({**plain, **STATIC})
+    assert static.weights == FunnelPlan(alias="films").weights
 
 
 def test_what_was_measured_is_no_part_of_what_was_asked_for() -> None:
-    asked = FunnelPlan.from_dict({"alias": "films", "fusion": {"technique": "auto"}})
+    asked = FunnelPlan(alias="films")
     measured = FunnelPlan.from_dict(
         {
             "alias": "films",

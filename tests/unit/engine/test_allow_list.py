@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
-from opensearch_funnel.core.plan import FunnelPlan, PerQuery
+from opensearch_funnel.core.plan import FunnelPlan, Fusion, PerQuery
 from opensearch_funnel.engine.allow_list import read_text_search
 
-PLAN = FunnelPlan(alias="films", searched_fields=("text", "title"), mapped_fields=6)
+STATIC = Fusion(technique="min_max")
+PLAN = FunnelPlan(
+    alias="films", searched_fields=("text", "title"), mapped_fields=6, fusion=STATIC
+)
 MATCH = {"match": {"text": {"query": "red fox", "operator": "OR"}}}
 PHRASE = {"match_phrase": {"text": {"query": "red fox", "slop": 0}}}
 DRAMA = {"term": {"genre": {"value": "drama", "boost": 1.0}}}
@@ -157,6 +160,8 @@ def test_a_later_page_takes_a_few_clauses_more() -> None:
     query = {"match": {"text": words(830)}}
     assert read_text_search({"query": query}, plan=PLAN) is not None
     assert read_text_search({"query": query, "from": 10}, plan=PLAN) is None
+    # Under auto every page names its hits.
+    assert read_text_search({"query": query}, plan=replace(PLAN, fusion=Fusion())) is None
 
 
 def test_a_place_that_a_query_leaves_empty_has_the_constraint_too() -> None:

@@ -265,7 +265,8 @@ def test_a_leg_that_knows_more_gets_more_weight() -> None:
 
 def test_weights_of_one_kind_of_queries_stay_where_the_plan_s_own_do() -> None:
     rule = PerQuery(feature="digits", at_least=1, bm25=4.0, sparse=1.0, dense=1.0)
-    plan = replace(FunnelPlan(alias="films"), per_query=rule)
+    static = FunnelPlan(alias="films", fusion=Fusion(technique="min_max"))
+    plan = replace(static, per_query=rule)
     reranked = replace(Setting.of(plan), rerank=Reranking(depth=20), depth=100)
     assert reranked.applied(plan).per_query == rule
     assert replace(reranked, weights=(1.0, 1.0, 1.0)).applied(plan).per_query == PerQuery()

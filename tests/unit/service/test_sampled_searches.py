@@ -21,6 +21,8 @@ PLAN = FunnelPlan.from_dict(
         "dense": {"fingerprint": DENSE.fingerprint},
         "deadlines": {"rewrite_ms": 20_000, "rank_ms": 20_000},
         "sample": 0.5,
+        # The service has no cluster here to search the legs in.
+        "fusion": {"technique": "min_max"},
     }
 )
 TEXTS = [f"fox {number}" for number in range(20)]
