@@ -35,11 +35,13 @@ class Shard:
         index: the index that it belongs to.
         number: its number in that index.
         filter: what an alias lets through of that index; ``None`` for all.
+        nodes: where its copies are, the primary first.
     """
 
     index: str
     number: int
     filter: Mapping[str, Any] | None = None
+    nodes: tuple[str, ...] = ()
 
 
 def shards_of(
@@ -58,14 +60,22 @@ def shards_of(
     params: dict[str, Any] = {} if timeout_s is None else {"request_timeout": timeout_s}
     answer = client.search_shards(index=name, params=params)
     filters = {index: about.get("filter") for index, about in answer["indices"].items()}
-    copies = (copy for shard in answer["shards"] for copy in shard)
-    found = {(int(copy["shard"]), str(copy["index"])) for copy in copies}
-    if not found:
+    nodes: dict[tuple[int, str], list[tuple[bool, str]]] = {}
+    for copy in (copy for shard in answer["shards"] for copy in shard):
+        place = nodes.setdefault((int(copy["shard"]), str(copy["index"])), [])
+        if copy.get("state") == "STARTED" and copy.get("node"):
+            place.append((not copy.get("primary"), str(copy["node"])))
+    if not nodes:
         # The engine answers with no shards, and does not say that there is no such index.
         raise IndexMissingError(f"no index or alias {name!r}: see GET _cat/indices")
     return tuple(
-        Shard(index=index, number=number, filter=filters.get(index))
-        for number, index in sorted(found)
+        Shard(
+            index=index,
+            number=number,
+            filter=filters.get(index),
+            nodes=tuple(node for _, node in sorted(copies)),
+        )
+        for (number, index), copies in sorted(nodes.items())
     )
 
 

@@ -70,13 +70,7 @@ class ServiceFusion:
             InvalidRankingError: a leg has a score that is not finite.
         """
         shards = shards_of(self.client, self.plan.alias, timeout_s=self._left_s())
-        # Of each shard one copy: documents have other numbers on others. The same text goes to
-        # the same ones, so that pages agree, and other texts to others, so that all are used.
-        copy = f"funnel-{crc32(search.text.encode('utf-8', 'surrogatepass'))}"
-        headers = [
-            {"index": shard.index, "preference": f"_shards:{shard.number}|{copy}"}
-            for shard in shards
-        ]
+        headers = [_header(shard, text=search.text) for shard in shards]
         found = self._found(search, legs, shards=shards, headers=headers, post_filter=post_filter)
         order = fused_ids(found, weights=self.plan.weights, fusion=self.plan.fusion)
         wanted = [_place(name) for name in order[: wanted_of_list(search, plan=self.plan)]]
@@ -159,6 +153,24 @@ class ServiceFusion:
         if left <= 0:
             raise EngineUnreachableError("no time was left to search the legs")
         return left
+
+
+def _header(shard: Shard, *, text: str) -> Body:
+    """Return where the legs of a search are run on one shard: all on one copy of it.
+
+    Documents have other numbers on other copies. The same text goes to the same one, so that its
+    pages agree, and other texts go to others, so that all have work. A copy that is lost meanwhile
+    is no matter: the engine takes another.
+
+    Example:
+        >>> _header(Shard(index="films", number=2, nodes=("n1",)), text="fox")
+        {'index': 'films', 'preference': '_shards:2|_prefer_nodes:n1'}
+    """
+    chosen = ""
+    if shard.nodes:
+        number = crc32(text.encode("utf-8", "surrogatepass"))
+        chosen = f"|_prefer_nodes:{shard.nodes[number % len(shard.nodes)]}"
+    return {"index": shard.index, "preference": f"_shards:{shard.number}{chosen}"}
 
 
 def _hits(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -83,7 +83,7 @@ def shelves(client: OpenSearch) -> Iterator[dict[int, str]]:
     made = {shards: f"test-shelf-{uuid.uuid4().hex[:12]}" for shards in (1, 3)}
     for shards, name in made.items():
         body = index_body(slot=stand_in_slot())
-        body["settings"]["index.number_of_shards"] = shards
+        body["settings"]["number_of_shards"] = shards
         body["mappings"]["properties"] |= {
             "number": {"type": "integer"},
             "day": {"type": "date"},
@@ -102,13 +102,19 @@ def shelves(client: OpenSearch) -> Iterator[dict[int, str]]:
 
 @contextmanager
 def stand_in_service(
-    client: OpenSearch, *, models: PlanModels = MODELS, token: str | None = None
+    client: OpenSearch,
+    *,
+    models: PlanModels = MODELS,
+    token: str | None = None,
+    texts: IndexTexts | None = None,
 ) -> Iterator[str]:
     """A service whose encoders and reranker are stand-ins."""
     plans = LoadedPlans(
         read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=lambda _: models
     )
-    app = create_app(plans, IndexTexts(client), engine_url="test", preload=list, token=token)
+    app = create_app(
+        plans, texts or IndexTexts(client), engine_url="test", preload=list, token=token
+    )
     with served(app) as address:
         yield address
 
