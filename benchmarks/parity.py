@@ -5,8 +5,10 @@ inline pipeline) and fused here (each leg searched alone, ``core.fusion``), for 
 on one shard and on three, force-merged. Equal raw scores inside a leg leave more than one order
 right: such queries are counted apart, and there only documents with equal scores may be permuted.
 
-Then the whole plan with its reranker, natively (a plain query through the applied pipeline,
-deadlines lifted) and as stages in this process.
+Then whole plans, natively (a plain query through the applied pipeline, deadlines lifted) and as
+stages in this process: one whose legs are weighed for each query (``auto``: the service fuses, the
+engine has no part in it), first and later pages, on each number of shards; and one with its
+reranker.
 
 Goal: 500 queries, every order the same, no score further than 1e-5 from the engine's.
 """
@@ -32,27 +34,23 @@ from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.parity_applied import compare_auto, compare_reranked
 from opensearch_funnel import Query, Ranking
 from opensearch_funnel.build.evaluation import Bench
-from opensearch_funnel.build.funnel import client_funnel, funnel_of
+from opensearch_funnel.build.funnel import funnel_of
 from opensearch_funnel.build.service import (
-    applied_plan,
     reachable_engine,
-    reachable_service,
-    service_token,
 )
 from opensearch_funnel.core.errors import FunnelError
 from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Fusion
+from opensearch_funnel.core.plan import FunnelPlan, Fusion
 from opensearch_funnel.core.progress import SILENT, Progress
-from opensearch_funnel.encoders.opening import open_cross_encoder
 from opensearch_funnel.engine.applying import bound_plan
 from opensearch_funnel.engine.client import connect
-from opensearch_funnel.engine.hits import degraded
 from opensearch_funnel.engine.leg_hits import EngineLegs, engine_version, plain_query, shards_of
 from opensearch_funnel.engine.queries import leg_queries
-from opensearch_funnel.engine.searching import MAX_RESULT_WINDOW, hit_ids, search, search_fused
+from opensearch_funnel.engine.searching import MAX_RESULT_WINDOW, search_fused
 from opensearch_funnel.evaluating.datasets import read_dataset
 from opensearch_funnel.settings import load_settings
 from opensearch_funnel.testing import LegsInMemory, SourcesInMemory
@@ -67,8 +65,6 @@ FUSIONS: dict[str, Fusion] = {
     "z_score + arithmetic_mean": Fusion(technique="z_score"),
 }
 _SEED = 0
-_PATIENT = Deadlines(rewrite_ms=60_000, rank_ms=60_000)
-_BLEND = 0.25
 _COPY_SECONDS = 600
 
 
@@ -95,6 +91,7 @@ def run(  # noqa: PLR0913 - each is a choice of the caller's
     *,
     queries: int = 500,
     reranked: int = 100,
+    auto: int = 500,
     shards: Sequence[int] = (1, 3),
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
@@ -106,6 +103,7 @@ def run(  # noqa: PLR0913 - each is a choice of the caller's
         datasets: the folder with ``msrd_movies``.
         queries: how many queries are fused in both forms.
         reranked: how many go through the applied pipeline and the client form's reranking.
+        auto: how many go through the applied pipeline of a plan whose technique is ``auto``.
         shards: 1 is the evaluation index itself; for any other number it is copied for the time
             that it takes.
         progress: hears of each query.
@@ -120,23 +118,27 @@ def run(  # noqa: PLR0913 - each is a choice of the caller's
     bench = Bench(client=connect(settings), settings=settings, progress=progress)
     dataset = read_dataset(datasets / DATASET, split=SPLIT)
     wanted = random.Random(_SEED).sample(  # noqa: S311 - the same queries every time
-        list(dataset.queries), k=min(max(queries, reranked), len(dataset.queries))
+        list(dataset.queries), k=min(max(queries, reranked, auto), len(dataset.queries))
     )
     plan = FunnelPlan(alias=dataset.name)
     models = bench.open_encoders(plan)
     index = bench.encoded_index(dataset, plan, models=models).name
     plan = bound_plan(bench.client, replace(plan, alias=index))
     fused: dict[str, Any] = {}
+    weighed: dict[str, Any] = {}
     for number in shards:
         with _on_shards(bench.client, plan, number=number, progress=progress) as chosen:
             fused[str(number)] = compare_fusions(
                 bench.client, chosen, wanted[:queries], models=models, progress=progress
             )
+            if auto:
+                weighed[str(number)] = compare_auto(bench, chosen, wanted[:auto], models=models)
     result: dict[str, Any] = {
         "dataset": f"{DATASET}/{SPLIT}",
         "index": index,
         "depth": plan.depth,
         "fused": fused,
+        "auto": weighed,
     }
     if reranked:
         result["reranked"] = compare_reranked(bench, plan, wanted[:reranked], models=models)
@@ -228,54 +230,6 @@ def summary(compared: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def compare_reranked(
-    bench: Bench, plan: FunnelPlan, queries: Sequence[Query], *, models: PlanModels
-) -> dict[str, Any]:
-    """Rerank queries through the applied pipeline and in the client form: pages of the window."""
-    rerank = replace(plan.rerank, enabled=True, blend=_BLEND)
-    chosen = replace(plan, rerank=rerank, deadlines=_PATIENT, trace="mark")
-    reranker = open_cross_encoder(rerank.model, threads=bench.settings.threads)
-    funnel = client_funnel(bench.client, chosen, models=replace(models, reranker=reranker))
-    same = late = 0
-    different: list[str] = []
-    name = f"parity-{uuid.uuid4().hex[:8]}"
-    task = bench.progress.task("reranking", total=len(queries), unit="queries")
-    with (
-        reachable_service(bench.settings) as service_url,
-        applied_plan(
-            bench.client,
-            chosen,
-            service_url=service_url,
-            name=name,
-            token=service_token(bench.settings),
-        ) as pipeline,
-        task as advance,
-    ):
-        for query in queries:
-            response = search(
-                bench.client,
-                chosen.alias,
-                query=plain_query(chosen)(query),
-                size=rerank.depth,
-                pipeline=pipeline,
-            )
-            ours = funnel.run(Ranking(query))
-            late += degraded(response) or ours.degraded
-            page = [c.doc_id for c in ours.ranking.top(rerank.depth).candidates]
-            if hit_ids(response) == page:
-                same += 1
-            else:
-                different.append(query.query_id)
-            advance(1)
-    return {
-        "queries": len(queries),
-        "hits": rerank.depth,
-        "same_order": same,
-        "degraded": late,
-        "different": different[:10],
-    }
-
-
 @contextmanager
 def _on_shards(
     client: OpenSearch, plan: FunnelPlan, *, number: int, progress: Progress
@@ -315,10 +269,8 @@ def _reached(result: Mapping[str, Any]) -> bool:
         for outcome in outcomes
     )
     scores = all(outcome["largest_score_difference"] <= NEAR for outcome in outcomes)
-    reranked = result.get("reranked")
-    whole = reranked is None or (
-        reranked["same_order"] == reranked["queries"] and reranked["degraded"] == 0
-    )
+    applied = [*result["auto"].values(), *filter(None, [result.get("reranked")])]
+    whole = all(one["same_order"] == one["queries"] and one["degraded"] == 0 for one in applied)
     return orders and scores and whole
 
 
@@ -348,6 +300,7 @@ def main() -> int:
     parser.add_argument("--datasets", type=Path, default=None)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--reranked", type=int, default=100)
+    parser.add_argument("--auto", type=int, default=500)
     parser.add_argument("--shards", type=int, nargs="*", default=[1, 3])
     parser.add_argument("--output", choices=["table", "json"], default="table")
     given = parser.parse_args()
@@ -358,6 +311,7 @@ def main() -> int:
             datasets,
             queries=given.queries,
             reranked=given.reranked,
+            auto=given.auto,
             shards=given.shards,
         )
     except FunnelError as error:
@@ -369,6 +323,12 @@ def main() -> int:
         console = Console()
         console.print(f"{result['dataset']}, {result['index']}, legs {result['depth']} deep")
         console.print(_table(result))
+        for number, auto in result["auto"].items():
+            console.print(
+                f"auto through the pipeline on {number} shard(s): {auto['same_order']} of "
+                f"{auto['queries']} queries the same in {auto['hits']} hits, "
+                f"{auto['degraded']} answers degraded"
+            )
         if reranked := result.get("reranked"):
             console.print(
                 f"reranked through the pipeline: {reranked['same_order']} of "

@@ -37,6 +37,7 @@ FUSIONS = [
         for combination in ("arithmetic_mean", "geometric_mean", "harmonic_mean")
     ),
     Fusion(technique="z_score"),
+    Fusion(technique="auto"),
 ]
 DEEPEST = 8
 FIVE = ("bm25", "sparse", "dense", "title", "clicks")

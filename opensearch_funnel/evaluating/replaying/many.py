@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from opensearch_funnel.core.blending import HALF_AT
 from opensearch_funnel.core.errors import InputError
-from opensearch_funnel.core.fusion import fused
+from opensearch_funnel.core.fusion import fused, weights_used
 from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Reranking
 from opensearch_funnel.evaluating.replaying.pool import (
@@ -137,6 +137,7 @@ class Replays:
         version = self._record.version
         for _, alike in groupby(sorted(range(len(settings)), key=work), key=lambda n: work(n)[:1]):
             found: Pool | None = None
+            hits: list[dict[str, list[LegHit]]] | None = None
             for _, scaled in groupby(alike, key=lambda n: work(n)[:2]):
                 normalized = None
                 for _, same in groupby(scaled, key=work):
@@ -147,7 +148,16 @@ class Replays:
                         found = self._found(one, queries=queries)
                     if normalized is None:
                         normalized = found.normalized(one.fusion, version=version)
-                    scores = combined(normalized, shares=one.shares, fusion=one.fusion)
+                    weights = np.asarray(one.shares, dtype=np.float32)
+                    if one.fusion.by_service:
+                        # By what the legs found: the formula looks at one query after another.
+                        hits = hits or self._hits(one, queries=queries)
+                        weighed = (
+                            weights_used(legs, weights=one.shares, fusion=one.fusion)
+                            for legs in hits
+                        )
+                        weights = found.weights_of_rows(list(weighed))
+                    scores = combined(normalized, weights=weights, fusion=one.fusion)
                     windows = [settings[n].rerank for n in numbers]
                     deepest = max([most, *(rerank.depth for rerank in windows if rerank)])
                     slots = found.best(scores, most=deepest)
@@ -156,6 +166,14 @@ class Replays:
                     for number, rerank in zip(numbers, windows, strict=True):
                         order = self._reranked(places, real, rerank, queries=queries)
                         yield number, order[:, :most], real[:, :most]
+
+    def _hits(self, setting: Setting, *, queries: range) -> list[dict[str, list[LegHit]]]:
+        """Return what each leg found for each query, as a live funnel gets it."""
+        columns = dict(zip(setting.legs, self._record.columns(setting), strict=True))
+        return [
+            {leg: asked.hits(leg=column, depth=setting.depth) for leg, column in columns.items()}
+            for asked in self._record.queries[queries.start : queries.stop]
+        ]
 
     def _found(self, setting: Setting, *, queries: range) -> Pool:
         columns = self._record.columns(setting)

@@ -156,6 +156,16 @@ class Pool:
         keys = -np.sort(-keys.view(np.int64), axis=1) if top else keys.view(np.int64)
         return (_WORST - (keys.view(np.uint64) & _WORST)).astype(np.int64)
 
+    def weights_of_rows(self, weights: Sequence[Sequence[float]]) -> Scores:
+        """Return the weights of each row's query, ``(queries * widest, legs)``.
+
+        Args:
+            weights: of the legs, for each query.
+        """
+        narrow = np.asarray(weights, dtype=np.float32)
+        # Beside one another as the scores of a leg are.
+        return np.repeat(narrow.T, self.places.shape[1], axis=1).T
+
     def part(self, rows: slice) -> Pool:
         """Return some of the queries."""
         return Pool(
@@ -197,11 +207,16 @@ def pool(
     return Pool(places=places, counts=counts, listings=cut, slots=slots)
 
 
-def combined(normalized: Scores, *, shares: Sequence[float], fusion: Fusion) -> Scores:
-    """Return one fused score a row, by the engine's own arithmetic (``core.combination``)."""
-    narrow = np.asarray(shares, dtype=np.float32)
+def combined(normalized: Scores, *, weights: Scores, fusion: Fusion) -> Scores:
+    """Return one fused score a row, by the engine's own arithmetic (``core.combination``).
+
+    Args:
+        normalized: one row a candidate and one column a leg.
+        weights: of the legs; one row for all candidates, or one for each.
+        fusion: how they are combined.
+    """
     by = weighted_sum if fusion.technique == "rrf" else COMBINED_BY[fusion.combination]
-    return by(normalized, narrow)
+    return by(normalized, weights)
 
 
 def _normalized(one: Listing, *, fusion: Fusion, version: Version) -> Scores:
