@@ -9,9 +9,7 @@ from opensearch_funnel.core.plan import FunnelPlan, Fusion, PerQuery
 from opensearch_funnel.engine.allow_list import read_text_search
 
 STATIC = Fusion(technique="min_max")
-PLAN = FunnelPlan(
-    alias="films", searched_fields=("text", "title"), mapped_fields=6, fusion=STATIC
-)
+PLAN = FunnelPlan(alias="films", searched_fields=("text", "title"), mapped_fields=6, fusion=STATIC)
 MATCH = {"match": {"text": {"query": "red fox", "operator": "OR"}}}
 PHRASE = {"match_phrase": {"text": {"query": "red fox", "slop": 0}}}
 DRAMA = {"term": {"genre": {"value": "drama", "boost": 1.0}}}

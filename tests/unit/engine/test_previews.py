@@ -17,7 +17,12 @@ from opensearch_funnel.service.plans import ReadyPlan
 from opensearch_funnel.service.rewrite import ClientBody, rewrite
 from opensearch_funnel.testing import WordVector, WordWeights
 
-PLAN = FunnelPlan(alias="films", searched_fields=("text", "title"), mapped_fields=4)
+PLAN = FunnelPlan(
+    alias="films",
+    searched_fields=("text", "title"),
+    mapped_fields=4,
+    fusion=Fusion(technique="min_max"),
+)
 RERANKED = replace(PLAN, rerank=Reranking(enabled=True, depth=20))
 NATIVE = replace(PLAN, dense=DenseLeg(native_neural=True))
 AUTO = replace(RERANKED, fusion=Fusion(technique="auto"))

@@ -21,7 +21,7 @@ from opensearch_funnel.engine.rewriting import (
 from opensearch_funnel.testing import WordVector, WordWeights
 
 FIELDS = ("text", "title")
-PLAN = FunnelPlan(alias="films", searched_fields=FIELDS)
+PLAN = FunnelPlan(alias="films", searched_fields=FIELDS, fusion=Fusion(technique="min_max"))
 RERANKED = replace(PLAN, rerank=Reranking(enabled=True, depth=50))
 AUTO = replace(PLAN, fusion=Fusion(technique="auto"))
 AUTO_RERANKED = replace(RERANKED, fusion=Fusion(technique="auto"))

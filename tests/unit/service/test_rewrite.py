@@ -33,7 +33,9 @@ from opensearch_funnel.service.rewrite import (
 )
 from opensearch_funnel.testing import WordVector, WordWeights
 
-PLAN = FunnelPlan.from_dict({"alias": "films", "searched_fields": ["title", "text"]})
+PLAN = FunnelPlan(
+    alias="films", searched_fields=("title", "text"), fusion=Fusion(technique="min_max")
+)
 READY = ReadyPlan(PLAN, PlanModels(sparse=WordWeights(), dense=WordVector()))
 BIG = 2**70 + 1
 AGGREGATED = {"years": {"terms": {"field": "year"}}}
