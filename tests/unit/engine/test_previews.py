@@ -120,7 +120,7 @@ def test_a_diff_holds_what_is_changed_and_cuts_numbers_short() -> None:
     assert lines[:2] == ["--- what comes in", "+++ what runs"]
     text = "\n".join(lines)
     assert "<vector of 384 numbers>" in text
-    assert '"t0": 30.0, "t1": 29.0, "t2": 28.0, "…": "<27 more>"' in text
+    assert '"t0": 0.064516129, "t1": 0.062365591, "t2": 0.060215054, "…": "<27 more>"' in text
     gone = [line for line in lines[2:] if line.startswith("-")]
     assert gone == [
         '-  "query": {"match": {"text": {"query": "red fox"}}},',
