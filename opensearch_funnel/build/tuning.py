@@ -75,7 +75,7 @@ class Tuned:
         after: the plan with what was chosen; the same where nothing is surely better.
         legs: the search for weights, fusion, depth and query terms.
         kinds: the search for queries that gain from weights of their own; ``None`` where the plan
-            has such a rule and keeps it.
+            has such a rule and keeps it, and where it weighs each query by itself (``auto``).
         rerank: the search for reranking; ``None`` where that was not tuned.
         tried_on: what the queries of ``legs`` and of ``rerank`` are.
         findings: what is odd about the judgments of both.
@@ -131,7 +131,7 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         legs = _searched(recorded, for_legs, grid, present=present, options=options, rule=rule)
         after = with_legs(plan, legs)
         kinds = None
-        if after.per_query.feature == "none":
+        if after.per_query.feature == "none" and not after.fusion.by_service:
             kinds = _kinds(recorded, for_legs, Setting.of(after), folds=request.folds)
             after = replace(after, per_query=kinds.proposed or PerQuery())
     rerank = None

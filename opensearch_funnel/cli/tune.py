@@ -170,8 +170,12 @@ def _lines(
     yield f"{name}: legs on {legs_on}{reranked}; {found.seconds / _MINUTE:.1f} minutes"
     yield from _search_lines(found.legs, title="legs", reranks=False)
     yield ""
-    own = found.kinds.evidence if found.kinds else "of the plan's own kind of queries stay"
-    yield f"weights {own}"
+    if found.kinds:
+        yield f"weights {found.kinds.evidence}"
+    elif found.after.fusion.by_service:
+        yield "weights of each query's own, by what its legs find (auto)"
+    else:
+        yield "weights of the plan's own kind of queries stay"
     if found.rerank:
         yield from _search_lines(found.rerank, title="reranking", reranks=True)
     yield ""

@@ -254,7 +254,7 @@ def _work(setting: Setting) -> tuple[tuple[object, ...], ...]:
     return (
         (setting.columns, setting.depth),
         (fusion.technique, fusion.rank_constant),
-        (fusion.combination, setting.weights),
+        (fusion.combination, fusion.full_match, setting.shares),
     )
 
 

@@ -75,6 +75,8 @@ def searched_by(plan: FunnelPlan) -> str:
     """
     plain = plan.to_dict()
     kept = {name: plain[name] for name in _SEARCHED}
+    # Of a sparse query the weights add up to 1 now: records with other scores are others.
+    kept["query_weights"] = "shares"
     for leg in ("sparse", "dense"):
         kept[leg] = {k: v for k, v in kept[leg].items() if k not in _TUNED}
     return _digest(kept)

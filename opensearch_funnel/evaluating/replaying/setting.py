@@ -7,7 +7,15 @@ from math import isfinite
 from typing import Any
 
 from opensearch_funnel.core.errors import InvalidPlanError
-from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, PerQuery, Reranking, SparseLeg
+from opensearch_funnel.core.plan import (
+    LEGS,
+    FunnelPlan,
+    Fusion,
+    PerQuery,
+    Reranking,
+    SparseLeg,
+    Trust,
+)
 
 QUERY_TERMS = SparseLeg().query_terms
 """What a plan has that says nothing else."""
@@ -32,6 +40,7 @@ class Setting:
         legs: their names, in the order in which the engine gets them.
         weights: of each leg, relative to the others; above 0.
         fusion: normalization and combination.
+        trust: what weights are multiplied by under ``auto``.
         depth: candidates of each leg on each shard.
         query_terms: the heaviest terms of a query that the sparse leg searches.
         rerank: how the fused hits are reranked; ``None`` for not at all.
@@ -51,6 +60,7 @@ class Setting:
     legs: tuple[str, ...]
     weights: tuple[float, ...]
     fusion: Fusion = field(default_factory=Fusion)
+    trust: Trust = field(default_factory=Trust)
     depth: int = 200
     query_terms: int = QUERY_TERMS
     rerank: Reranking | None = None
@@ -78,9 +88,13 @@ class Setting:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The weights as the engine gets them (``FunnelPlan.weights``): they add up to 1."""
-        total = sum(self.weights)
-        return tuple(round(weight / total, _DIGITS) for weight in self.weights)
+        """The weights as they are fused with (``FunnelPlan.weights``): they add up to 1."""
+        weights = self.weights
+        if self.fusion.by_service:
+            trusts = [getattr(self.trust, leg, 1.0) for leg in self.legs]
+            weights = tuple(w * trust for w, trust in zip(weights, trusts, strict=True))
+        total = sum(weights)
+        return tuple(round(weight / total, _DIGITS) for weight in weights)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,6 +119,7 @@ class Setting:
             legs=legs,
             weights=tuple(float(getattr(plan, leg).weight) for leg in legs),
             fusion=plan.fusion,
+            trust=plan.trust,
             depth=plan.depth,
             query_terms=plan.sparse.query_terms,
             rerank=rerank if plan.rerank.enabled else None,
@@ -142,4 +157,6 @@ class Setting:
         own = Setting.of(plan)
         if (self.legs, self.shares) != (own.legs, own.shares):
             changed["per_query"] = PerQuery()
-        return replace(plan, fusion=self.fusion, depth=self.depth, rerank=rerank, **changed)
+        return replace(
+            plan, fusion=self.fusion, trust=self.trust, depth=self.depth, rerank=rerank, **changed
+        )
