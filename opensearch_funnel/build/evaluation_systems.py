@@ -157,7 +157,8 @@ class EvaluatedSystems:
         legs = plan.active_legs
         for leg in legs if len(legs) > 1 else ():
             rest = plan.with_legs(*(other for other in legs if other != leg))
-            if execution == "client":
+            if execution == "client" or rest.fusion.by_service:
+                # What the service fuses, the engine alone cannot: the client form gives its order.
                 yield self._client_system(rest, name=WITHOUT + leg, models=models)
             else:
                 yield fused_system(self.client, rest, name=WITHOUT + leg, models=models)

@@ -17,6 +17,8 @@ from typing import Any
 from opensearch_funnel.core.plan import LEGS
 from opensearch_funnel.engine.queries import Body, named
 
+SEQ_NO = "_seq_no"
+"""Of the numbers that a document has in its shard the one that can be searched for."""
 _HIGHEST, _REST = 900.0, 0.0001
 """Scores of such a page: below 1,000, and what is behind the list far below what is in it."""
 
@@ -28,10 +30,15 @@ class FusedList:
     Attributes:
         ids: of its hits, best first; as many as were asked for.
         hits: how many the whole list has.
+        field: what the ids are of. No two hits share one.
+        numbers: of the hits in their shards, where others than they may have their ids: a copy
+            of a document keeps its ``funnel.id``.
     """
 
     ids: Sequence[str]
     hits: int
+    field: str = "_id"
+    numbers: Sequence[int] = ()
 
 
 def reranked_window(hits: int, *, size: int, depth: int) -> int:
@@ -58,7 +65,7 @@ def reranked_window(hits: int, *, size: int, depth: int) -> int:
 
 
 def pinned_page(
-    fused_ids: Sequence[str],
+    fused: FusedList,
     *,
     legs: Mapping[str, Body],
     holds: Mapping[str, Any] | None,
@@ -70,15 +77,15 @@ def pinned_page(
     facets and a hit's scores in the legs are the same.
 
     Args:
-        fused_ids: the best of the fused list in their order: up to the page's last hit, or all.
+        fused: the fused list, at least up to the page's last hit.
         legs: the queries that made it; ``bm25`` is the client's own.
         holds: what every hit has to match.
         same_set: whether only what the client's own query finds may come.
 
     Example:
-        >>> query = pinned_page(["a", "b", "c"], legs={"bm25": {"match_all": {}}}, holds=None,
-        ...                     same_set=True)
-        >>> [(group["constant_score"]["boost"], group["constant_score"]["filter"]["ids"]["values"])
+        >>> query = pinned_page(FusedList(ids=["a", "b", "c"], hits=3), holds=None, same_set=True,
+        ...                     legs={"bm25": {"match_all": {}}})
+        >>> [(group["constant_score"]["boost"], group["constant_score"]["filter"]["terms"]["_id"])
         ...  for group in query["bool"]["should"]]
         [(225.0, ['a', 'c']), (450.0, ['a', 'b'])]
     """
@@ -97,10 +104,13 @@ def pinned_page(
         found["should"] = [*own, *({"bool": {"filter": [leg]}} for leg in others)]
         if holds is not None:
             found["filter"] = [dict(holds)]
-    return {"bool": {"must": [{"bool": found}], "should": _in_order(fused_ids)}}
+    pins = _in_order(fused.ids, field=fused.field)
+    if fused.numbers:
+        pins = [{"bool": {"filter": [{"terms": {SEQ_NO: list(fused.numbers)}}], "should": pins}}]
+    return {"bool": {"must": [{"bool": found}], "should": pins}}
 
 
-def _in_order(ids: Sequence[str]) -> list[Body]:
+def _in_order(ids: Sequence[str], *, field: str) -> list[Body]:
     """Return clauses that score each id by its place, the first highest.
 
     One clause a hit would be too many. A place is a number of a few bits, so one clause a bit is
@@ -112,7 +122,7 @@ def _in_order(ids: Sequence[str]) -> list[Body]:
         {
             "constant_score": {
                 "filter": {
-                    "ids": {"values": [i for i, value in values.items() if value >> bit & 1]}
+                    "terms": {field: [i for i, value in values.items() if value >> bit & 1]}
                 },
                 "boost": _HIGHEST * 2.0 ** (bit - bits),
             }

@@ -55,7 +55,7 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
     ranked = depth > 0
     if fused is not None:
         ranked = _is_reranked(fused, search, depth=depth)
-    pins = fused.ids if fused and (plan.fusion.by_service or not ranked) else None
+    pins = fused if plan.fusion.by_service or not ranked else None
     upgraded: Body = {
         **{name: value for name, value in body.items() if name not in _LEFT_OUT},
         "_source": without_funnel_fields(body.get("_source")),
@@ -71,7 +71,7 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         upgraded["size"] = max(start + size, depth)
     if pins is not None and ranked:
         # What is behind the list is not reranked.
-        upgraded["size"] = min(upgraded["size"], len(pins))
+        upgraded["size"] = min(upgraded["size"], len(pins.ids))
     if ranked:
         context = RankContext(search.text, start=start, size=size, request_id=request_id)
         asked = list(body.get("docvalue_fields") or [])

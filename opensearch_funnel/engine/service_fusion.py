@@ -2,9 +2,9 @@
 
 The client form's legs and arithmetic (``leg_hits``, ``core.fusion``), and so its order; what
 differs is what is asked for, because somebody waits. The engine opens a document to tell its id,
-and legs have hundreds of hits: that takes longer than to find them. So they are known by their
-place in the shard until they are fused, and only the few that a page names are asked for their
-id.
+and legs have hundreds of hits: that takes longer than to find them. So they are told by what needs
+no opening: their numbers in the shard, and ``funnel.id``. Where that names one of the best hits
+not, or two of them, those are asked for their ids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import TextSearch
 from opensearch_funnel.engine.leg_hits import Shard, leg_on_shard, refuse_failed, shards_of
-from opensearch_funnel.engine.paging import FusedList
+from opensearch_funnel.engine.paging import SEQ_NO, FusedList
 from opensearch_funnel.engine.queries import Body
 from opensearch_funnel.engine.rewriting import wanted_of_list
 from opensearch_funnel.engine.searching import NO_PIPELINE
@@ -33,8 +33,7 @@ from opensearch_funnel.engine.searching import NO_PIPELINE
 _HEAD = "responses.status,responses.error,responses.timed_out,responses._shards.failures"
 _FOUND = f"{_HEAD},responses.hits.hits.sort"
 _NAMED = f"{_HEAD},responses.hits.hits._id,responses.hits.hits.fields"
-_SEQ_NO = "_seq_no"
-"""Of the numbers that a document has in its shard the one that can be searched for."""
+_NAME = "funnel.id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +70,16 @@ class ServiceFusion:
         """
         shards = shards_of(self.client, self.plan.alias, timeout_s=self._left_s())
         headers = [_header(shard, text=search.text) for shard in shards]
-        found = self._found(search, legs, shards=shards, headers=headers, post_filter=post_filter)
+        found, names = self._found(
+            search, legs, shards=shards, headers=headers, post_filter=post_filter
+        )
         order = fused_ids(found, weights=self.plan.weights, fusion=self.plan.fusion)
-        wanted = [_place(name) for name in order[: wanted_of_list(search, plan=self.plan)]]
-        return FusedList(ids=self._ids(wanted, headers=headers), hits=len(order))
+        best = [_place(one) for one in order[: wanted_of_list(search, plan=self.plan)]]
+        named = [names[one] for one in best if one in names]
+        if best and len(set(named)) == len(best):
+            numbers = sorted({number for _, number in best})
+            return FusedList(ids=named, hits=len(order), field=_NAME, numbers=numbers)
+        return FusedList(ids=self._ids(best, headers=headers), hits=len(order))
 
     def _found(
         self,
@@ -84,13 +89,13 @@ class ServiceFusion:
         shards: Sequence[Shard],
         headers: Sequence[Body],
         post_filter: Mapping[str, Any] | None,
-    ) -> dict[str, list[LegHit]]:
-        """Return each leg's best hits on each shard, by their places and not by their ids."""
+    ) -> tuple[dict[str, list[LegHit]], dict[tuple[int, int], str]]:
+        """Return each leg's best hits on each shard, by their numbers; and the names they have."""
         wanted: Body = {
             "size": self.plan.depth,
             "_source": False,
             "stored_fields": "_none_",
-            "sort": ["_score", "_doc", _SEQ_NO],
+            "sort": ["_score", "_doc", SEQ_NO, {_NAME: {"unmapped_type": "keyword"}}],
             "track_total_hits": False,
             "search_pipeline": NO_PIPELINE,
         }
@@ -102,18 +107,16 @@ class ServiceFusion:
             run = leg_on_shard(legs[leg], leg=leg, shard=shards[place], holds=search.filter)
             lines += [headers[place], {"query": run, **wanted}]
         found: dict[str, list[LegHit]] = {leg: [] for leg in legs}
+        names: dict[tuple[int, int], str] = {}
         for (leg, place), answer in zip(asked, self._answers(lines, fields=_FOUND), strict=True):
             refuse_failed(answer, what=f"the {leg} leg", place=place)
-            found[leg] += (
-                LegHit(
-                    doc_id=f"{place}/{seq_no}",
-                    score=float(score),
-                    shard=place,
-                    doc_number=int(number),
-                )
-                for score, number, seq_no in (hit["sort"] for hit in _hits(answer))
-            )
-        return found
+            hits = found[leg]
+            for hit in _hits(answer):
+                score, number, seq_no, name = hit["sort"]
+                hits.append(LegHit(f"{place}/{seq_no}", score, place, number))
+                if name is not None:
+                    names[place, seq_no] = name
+        return found, names
 
     def _ids(self, wanted: Sequence[tuple[int, int]], *, headers: Sequence[Body]) -> list[str]:
         """Return the ids of documents by their shard and number; of those that are still there."""
@@ -123,10 +126,10 @@ class ServiceFusion:
             numbers = [number for _, number in group]
             asked.append(shard)
             body: Body = {
-                "query": {"bool": {"filter": [{"terms": {_SEQ_NO: numbers}}]}},
+                "query": {"bool": {"filter": [{"terms": {SEQ_NO: numbers}}]}},
                 "size": len(numbers),
                 "_source": False,
-                "docvalue_fields": [_SEQ_NO],
+                "docvalue_fields": [SEQ_NO],
                 "track_total_hits": False,
                 "search_pipeline": NO_PIPELINE,
             }
@@ -135,7 +138,7 @@ class ServiceFusion:
         for shard, answer in zip(asked, self._answers(lines, fields=_NAMED), strict=True):
             refuse_failed(answer, what="naming the hits", place=shard)
             for hit in _hits(answer):
-                ids[shard, int(hit["fields"][_SEQ_NO][0])] = str(hit["_id"])
+                ids[shard, int(hit["fields"][SEQ_NO][0])] = str(hit["_id"])
         # Indices of one alias may share an id, which then stands where it stood first.
         return list(dict.fromkeys(ids[one] for one in wanted if one in ids))
 

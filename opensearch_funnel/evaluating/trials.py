@@ -10,10 +10,13 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.core.fusion import fused_ids
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
+from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.core.text import encoded_text
+from opensearch_funnel.engine.leg_hits import EngineLegs, EngineSources, plain_query, shards_of
 from opensearch_funnel.engine.queries import leg_queries, multi_match
 from opensearch_funnel.engine.searching import NO_PIPELINE, hit_ids, search_fused, sources
 from opensearch_funnel.evaluating.switch import Trial
@@ -57,28 +60,50 @@ def trials(
         models: the encoders of the plan's legs.
         progress: hears of each query.
     """
+    best = _fused_here if plan.fusion.by_service else _fused_by_engine
     found: list[Trial] = []
     with progress.task("searching known queries", total=len(queries), unit="queries") as advance:
         for query in queries:
-            lexical = multi_match(query.text, fields=plan.text_fields)
-            response = search_fused(
-                client,
-                plan,
-                legs=leg_queries(plan, text=query.text, bm25=lexical, models=models),
-                size=plan.rerank.depth,
-                source=list(plan.text_fields),
-            )
-            texts = [encoded_text(s, fields=plan.text_fields) for s in sources(response)]
+            candidates = best(client, plan, query.text, models=models)
+            texts = [encoded_text(s, fields=plan.text_fields) for s in candidates.values()]
             found.append(
                 Trial(
                     query=query.text,
                     grades=query.grades,
-                    doc_ids=hit_ids(response),
+                    doc_ids=list(candidates),
                     texts=texts,
                 )
             )
             advance(1)
     return found
+
+
+def _fused_by_engine(
+    client: OpenSearch, plan: FunnelPlan, text: str, *, models: PlanModels
+) -> dict[str, Mapping[str, Any]]:
+    """Return the best candidates and their texts as the engine fuses them."""
+    lexical = multi_match(text, fields=plan.text_fields)
+    response = search_fused(
+        client,
+        plan,
+        legs=leg_queries(plan, text=text, bm25=lexical, models=models),
+        size=plan.rerank.depth,
+        source=list(plan.text_fields),
+    )
+    return dict(zip(hit_ids(response), sources(response), strict=True))
+
+
+def _fused_here(
+    client: OpenSearch, plan: FunnelPlan, text: str, *, models: PlanModels
+) -> dict[str, Mapping[str, Any]]:
+    """Return the same of a plan that the service fuses: the engine does not know its order."""
+    shards = shards_of(client, plan.alias)
+    legs = EngineLegs(
+        client=client, plan=plan, models=models, shards=shards, lexical=plain_query(plan)
+    )
+    order = fused_ids(legs.find(Query(text=text)), weights=plan.weights, fusion=plan.fusion)
+    documents = EngineSources(client=client, shards=shards, fields=plan.text_fields)
+    return documents.read(order[: plan.rerank.depth])
 
 
 def probes(client: OpenSearch, plan: FunnelPlan, *, count: int = TRIALS) -> list[KnownQuery]:

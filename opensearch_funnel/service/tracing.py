@@ -132,9 +132,11 @@ class AnswerTrace:
     """What holds for all hits of an answer.
 
     Attributes:
-        technique: how scores are made comparable, or ``rrf``.
+        technique: how scores are made comparable, or ``rrf``; ``auto`` where the legs are weighed
+            for each query.
         combination: which mean; ``None`` for ``rrf``.
         candidates: how many candidates each leg had.
+        weights: each leg's share in the fused scores of this query.
         consistent: whether every hit's trace is.
         largest_error: the largest difference between a fused score that was added up here and
             the engine's.
@@ -144,6 +146,7 @@ class AnswerTrace:
     technique: str
     combination: str | None
     candidates: Mapping[LegName, int]
+    weights: Mapping[LegName, float]
     reranked: int
     consistent: bool
     largest_error: float

@@ -103,6 +103,7 @@ def explain_funnel(
         technique=plan.fusion.technique,
         combination=None if rrf else plan.fusion.combination,
         candidates=runs.candidates,
+        weights={leg: runs.weights[leg] for leg in plan.active_legs},
         reranked=len(reranked),
     )
     return replace(answer, hits=hits, trace=about)
@@ -264,6 +265,7 @@ def _about(hits: Sequence[Hit], *, started: float) -> AnswerTrace:
         technique="",
         combination=None,
         candidates={},
+        weights={},
         reranked=0,
         consistent=all(trace.consistent for trace in traces),
         largest_error=max(errors, default=0.0),

@@ -1,5 +1,7 @@
 """Ask the engine again for what a trace needs: each leg alone, and all of them fused.
 
+Where the service fuses, no engine does: the fused order is the one made here of the legs again.
+
 The answer that a trace is of does not hold this any more: the reranker has overwritten the fused
 scores, and the engine keeps no leg's own order.
 """
@@ -17,7 +19,13 @@ from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.engine.allow_list import TextSearch
-from opensearch_funnel.engine.leg_hits import EngineLegs, engine_version, shards_of
+from opensearch_funnel.engine.leg_hits import (
+    EngineLegs,
+    EngineSources,
+    Shard,
+    engine_version,
+    shards_of,
+)
 from opensearch_funnel.engine.queries import Body, hybrid, leg_queries
 from opensearch_funnel.engine.search_pipelines import fusion_pipeline
 from opensearch_funnel.engine.searching import MAX_RESULT_WINDOW, NO_PIPELINE
@@ -51,7 +59,7 @@ class LegRuns:
         queries: the query of each leg.
         candidates: how many documents each leg found, over all shards.
         weights: each leg's share of the fused score of this search.
-        engine: the engine's fused order, best first.
+        engine: the fused order of the answer, best first: the engine's, or that of the service.
         ours: the same search fused here, with the contribution of each leg.
     """
 
@@ -70,7 +78,7 @@ def run_legs(
     models: PlanModels,
     size: int,
 ) -> LegRuns:
-    """Run a search's legs: each alone, and all of them fused by the engine.
+    """Run a search's legs: each alone, and all of them fused by whoever fuses the plan's.
 
     Args:
         client: the cluster.
@@ -80,7 +88,6 @@ def run_legs(
         size: how many hits of the fused order to return.
     """
     legs = leg_queries(plan, text=search.text, bm25=search.query, models=models)
-    together = _fused_by_engine(client, plan, search, legs=legs, size=size)
     shards = shards_of(client, plan.alias)
     alone = EngineLegs(
         client=client,
@@ -93,18 +100,34 @@ def run_legs(
     placed = {leg: alone.get(leg, ()) for leg in plan.placed(search.text)}
     order = fused(placed, weights=plan.weights, fusion=plan.fusion, version=engine_version(client))
     indices = {shard.index for shard in shards}
+    if plan.fusion.by_service:
+        listed = _fused_here(client, plan, order.hits[:size], shards=shards)
+    else:
+        listed = _fused_by_engine(client, plan, search, legs=legs, size=size)
     return LegRuns(
         queries=legs,
         candidates={leg: len(alone[leg]) for leg in plan.active_legs},
-        weights=dict(zip(placed, plan.weights, strict=True)),
-        engine={
-            _key(hit): EngineHit(
-                rank=rank, score=float(hit["_score"]), source=hit.get("_source") or {}
-            )
-            for rank, hit in enumerate(together["hits"]["hits"], start=1)
-        },
+        weights=order.weights,
+        engine=listed,
         ours={_split(hit.doc_id, indices=indices): hit for hit in order.hits},
     )
+
+
+def _fused_here(
+    client: OpenSearch, plan: FunnelPlan, hits: Sequence[FusedHit], *, shards: Sequence[Shard]
+) -> dict[Key, EngineHit]:
+    """Return the best of the order that was made here, with the fields that a trace needs."""
+    indices = {shard.index for shard in shards}
+    fields = (*plan.text_fields, plan.sparse_field)
+    sources = EngineSources(client=client, shards=shards, fields=fields).read(
+        [hit.doc_id for hit in hits]
+    )
+    return {
+        _split(hit.doc_id, indices=indices): EngineHit(
+            rank=rank, score=hit.score, source=sources.get(hit.doc_id) or {}
+        )
+        for rank, hit in enumerate(hits, start=1)
+    }
 
 
 def _fused_by_engine(
@@ -114,15 +137,18 @@ def _fused_by_engine(
     *,
     legs: Mapping[str, Body],
     size: int,
-) -> dict[str, Any]:
+) -> dict[Key, EngineHit]:
     body = {
         "query": hybrid(legs, depth=plan.depth, holds=search.filter),
         "size": size,
         "_source": [*plan.text_fields, plan.sparse_field],
         "search_pipeline": fusion_pipeline(plan),
     }
-    response: dict[str, Any] = client.search(index=plan.alias, body=body)
-    return response
+    hits = client.search(index=plan.alias, body=body)["hits"]["hits"]
+    return {
+        _key(hit): EngineHit(rank=rank, score=float(hit["_score"]), source=hit.get("_source") or {})
+        for rank, hit in enumerate(hits, start=1)
+    }
 
 
 def _both(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Body | None:

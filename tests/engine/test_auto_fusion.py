@@ -26,7 +26,7 @@ from opensearch_funnel.engine.service_fusion import ServiceFusion
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.settings import Settings
 from opensearch_funnel.testing import WordVector
-from tests.engine.shelf import MODELS, applied, shelves, stand_in_service
+from tests.engine.shelf import MODELS, applied, fill_index, shelves, stand_in_service
 
 pytestmark = pytest.mark.engine
 
@@ -245,6 +245,39 @@ def test_an_alias_over_two_indices_with_filters(
     assert found.hits == len(order)
     assert found.ids == [c.doc_id.partition("/")[2] for c in order][:50]
     assert len({c.doc_id.partition("/")[0] for c in order[:10]}) > 1
+
+
+def test_documents_without_a_name_of_their_own_are_found_by_their_ids(
+    client: OpenSearch, url: str, index_name: str
+) -> None:
+    texts = ["red fox", "red fox red", "fox", "grey fox", "a red hound"]
+    fill_index(client, index_name, {f"d{n}": {"text": text} for n, text in enumerate(texts)})
+    plan = plan_of(index_name)
+
+    def page_and_order() -> tuple[list[str], list[str]]:
+        client.indices.refresh(index=index_name)
+        with applied(client, plan, url=url):
+            page = client.search(index=index_name, body={"query": query_of("red fox"), "size": 4})
+        assert not degraded(page)
+        order = client_order(client, plan, query_of("red fox")).candidates
+        return ids(page), [c.doc_id for c in order][:4]
+
+    search = TextSearch("red fox", query_of("red fox"), 4)
+    legs = leg_queries(plan, text="red fox", bm25=query_of("red fox"), models=MODELS)
+    assert service_fusion(client, plan).fused_list(search, legs).field == "funnel.id"
+    shown, order = page_and_order()
+    assert shown == order
+    # A copy with the name of its original, whose text was changed since.
+    copied = client.get(index=index_name, id="d0")["_source"]
+    client.index(index=index_name, id="copy", body={**copied, "text": "a hound and a fox"})
+    shown, order = page_and_order()
+    assert shown == order
+    assert service_fusion(client, plan).fused_list(search, legs).field == "_id"
+    client.delete(index=index_name, id="copy")
+    client.index(index=index_name, id="plain", body={"text": "red fox"})
+    shown, order = page_and_order()
+    assert shown == order
+    assert service_fusion(client, plan).fused_list(search, legs).field == "_id"
 
 
 def test_a_client_that_sees_less_than_the_service_gets_full_pages(

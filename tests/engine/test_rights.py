@@ -210,6 +210,15 @@ def test_each_right_that_is_missing_is_named_with_what_grants_it(desk: Desk) -> 
         assert set(bad(report["findings"])) == wrong, right
 
 
+def test_the_role_of_the_service_is_enough_to_fuse(desk: Desk, service_url: str) -> None:
+    plan = plan_of(desk.client, desk.index, fusion={"technique": "auto"})
+    with applied(desk.client, plan, service_url=service_url, default=True):
+        answer = desk.client.search(index=desk.index, body=FOX)
+        later = desk.client.search(index=desk.index, body={**FOX, "from": 1, "size": 1})
+    assert not degraded(answer)
+    assert not degraded(later)
+
+
 @pytest.mark.usefixtures("_pipeline")
 def test_who_searches_needs_the_right_to_call_models(desk: Desk) -> None:
     user = desk.role("funnel_search")

@@ -76,6 +76,30 @@ def test_contributions_add_up_to_the_score_that_the_engine_gave(
     assert answer["trace"]["candidates"]["dense"] == min(14 * shards, 81)
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("rerank", [OFF, RERANK], ids=["fused", "reranked"])
+def test_where_the_service_fuses_a_trace_says_how_it_weighed_the_legs(
+    start: Callable[..., Any], rerank: dict[str, Any], shards: int
+) -> None:
+    here = start(shards=shards, fusion={"technique": "auto"}, rerank=rerank, depth=14)
+    weights = []
+    for query in QUERIES:
+        for page in (0, 1):
+            body = {"index": here.index, "query": query, "size": 5, "from": page * 5}
+            answer = asked(here.url, body)
+            check_sums(answer)
+            about = answer["trace"]
+            assert about["technique"] == "auto"
+            for hit in answer["hits"]:
+                legs = hit["trace"]["legs"]
+                assert {name: leg["weight"] for name, leg in legs.items()} == about["weights"]
+                if rerank is OFF:
+                    assert hit["trace"]["fused_rank"] == hit["rank"]
+        assert sum(about["weights"].values()) == pytest.approx(1.0)
+        weights.append(tuple(about["weights"].values()))
+    assert len(set(weights)) == len(QUERIES), "each query has weights of its own"
+
+
 @pytest.mark.parametrize("blend", [0.0, 0.4])
 def test_what_the_reranker_changed(start: Callable[..., Any], blend: float) -> None:
     here = start(rerank={**RERANK, "blend": blend})

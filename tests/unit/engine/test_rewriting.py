@@ -101,7 +101,7 @@ def assert_pinned(body: dict[str, Any], ids: Sequence[str]) -> None:
     """Assert that a body scores exactly these ids by their place."""
     scores: dict[str, float] = {}
     for group in body["query"]["bool"]["should"]:
-        for doc_id in group["constant_score"]["filter"]["ids"]["values"]:
+        for doc_id in group["constant_score"]["filter"]["terms"]["_id"]:
             scores[doc_id] = scores.get(doc_id, 0.0) + group["constant_score"]["boost"]
     assert sorted(scores, key=lambda doc_id: -scores[doc_id]) == list(ids)
     assert len(set(scores.values())) == len(ids)

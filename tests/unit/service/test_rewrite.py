@@ -102,7 +102,7 @@ def test_only_a_later_page_asks_for_the_fused_list() -> None:
     assert "hybrid" in json.loads(answer(json.dumps({"query": query})))["query"]
     later = json.loads(answer(json.dumps({"query": query, "from": 2, "size": 1})))
     pinned = [group["constant_score"] for group in later["query"]["bool"]["should"]]
-    assert [group["filter"]["ids"]["values"] for group in pinned] == [["a", "c"], ["a", "b"]]
+    assert [group["filter"]["terms"]["_id"] for group in pinned] == [["a", "c"], ["a", "b"]]
 
 
 def test_where_the_service_fuses_every_page_asks_for_the_list() -> None:
@@ -110,7 +110,7 @@ def test_where_the_service_fuses_every_page_asks_for_the_list() -> None:
     for page in ({"query": query}, {"query": query, "from": 2, "size": 1}):
         found = json.loads(answer(json.dumps(page), plan=AUTO))
         pinned = [group["constant_score"] for group in found["query"]["bool"]["should"]]
-        assert [group["filter"]["ids"]["values"] for group in pinned] == [["a", "c"], ["a", "b"]]
+        assert [group["filter"]["terms"]["_id"] for group in pinned] == [["a", "c"], ["a", "b"]]
 
 
 @pytest.mark.parametrize(
