@@ -14,6 +14,7 @@ Body = dict[str, Any]
 
 MATCH_NONE: Body = {"match_none": {}}
 _DIGITS = 9
+_ABOVE_NOTHING = 0.001
 ENCODED: Body = {"exists": {"field": "funnel.id"}}
 """Matches the documents that were encoded. On an index that does not know the field, the engine
 turns it, and every query that requires it, into one that matches nothing; ``neural_sparse`` alone
@@ -155,6 +156,31 @@ def hybrid(legs: Mapping[str, Body], *, depth: int, holds: Mapping[str, Any] | N
     queries = [named(query, name=leg, encoded=leg != "bm25") for leg, query in legs.items()]
     constraint = {} if holds is None else {"filter": dict(holds)}
     return {"hybrid": {"queries": queries, "pagination_depth": depth, **constraint}}
+
+
+def alone_in_hybrid(query: Mapping[str, Any], *, places: int, depth: int) -> Body:
+    """Return a hybrid query whose order is that of one query.
+
+    Args:
+        query: the first of its places; the others stay empty.
+        places: as many as the pipeline has weights.
+        depth: hits on each shard.
+
+    Example:
+        >>> query = alone_in_hybrid({"match": {"t": "x"}}, places=2, depth=50)
+        >>> [next(iter(one)) for one in query["hybrid"]["queries"]]
+        ['function_score', 'match_none']
+    """
+    empty = [dict(MATCH_NONE) for _ in range(places - 1)]
+    # What a query finds with a score of 0, a hybrid query leaves out.
+    above = {
+        "function_score": {
+            "query": dict(query),
+            "functions": [{"weight": _ABOVE_NOTHING}],
+            "boost_mode": "sum",
+        }
+    }
+    return {"hybrid": {"queries": [above, *empty], "pagination_depth": depth}}
 
 
 def named(query: Mapping[str, Any], *, name: str, encoded: bool = False) -> Body:

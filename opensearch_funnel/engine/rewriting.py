@@ -11,7 +11,7 @@ from typing import Any
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import MARK, STATIC, TextSearch
 from opensearch_funnel.engine.paging import FusedList, pinned_page, reranked_window
-from opensearch_funnel.engine.queries import Body, hybrid
+from opensearch_funnel.engine.queries import Body, alone_in_hybrid, hybrid
 
 KEY_FIELDS = ("funnel.id", "funnel.hash")
 """What ``rank`` gets of each hit, glued together by the engine: the hash has a fixed length."""
@@ -70,8 +70,14 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         upgraded["from"] = 0
         upgraded["size"] = max(start + size, depth)
     if pins is not None and ranked:
-        # What is behind the list is not reranked.
-        upgraded["size"] = min(upgraded["size"], len(pins.ids))
+        # What is behind the list is not reranked, but where it fills the page: a search may meet
+        # other indices than the plan's, whose hits no list of the service has.
+        upgraded["size"] = max(start + size, min(depth, len(pins.ids)))
+        # A page that is cut out of a longer one would lose hits in a scroll, which nothing in a
+        # request tells; a hybrid query is refused there, and has the order of the one in it.
+        upgraded["query"] = alone_in_hybrid(
+            upgraded["query"], places=len(plan.weights), depth=upgraded["size"]
+        )
     if ranked:
         context = RankContext(search.text, start=start, size=size, request_id=request_id)
         asked = list(body.get("docvalue_fields") or [])

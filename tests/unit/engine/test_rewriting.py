@@ -97,10 +97,19 @@ def test_the_upgraded_body_is_exactly_this() -> None:
     }
 
 
+def pinned_by(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the query that names its hits; where they are reranked, it is inside of another."""
+    query = body["query"]
+    if "hybrid" in query:
+        query = query["hybrid"]["queries"][0]["function_score"]["query"]
+    inner: dict[str, Any] = query["bool"]
+    return inner
+
+
 def assert_pinned(body: dict[str, Any], ids: Sequence[str]) -> None:
     """Assert that a body scores exactly these ids by their place."""
     scores: dict[str, float] = {}
-    for group in body["query"]["bool"]["should"]:
+    for group in pinned_by(body)["should"]:
         for doc_id in group["constant_score"]["filter"]["terms"]["_id"]:
             scores[doc_id] = scores.get(doc_id, 0.0) + group["constant_score"]["boost"]
     assert sorted(scores, key=lambda doc_id: -scores[doc_id]) == list(ids)
@@ -110,7 +119,7 @@ def assert_pinned(body: dict[str, Any], ids: Sequence[str]) -> None:
 
 def found_by(body: dict[str, Any]) -> dict[str, Any]:
     """Return what says which documents a pinned body finds."""
-    (found,) = body["query"]["bool"]["must"]
+    (found,) = pinned_by(body)["must"]
     inner: dict[str, Any] = found["bool"]
     return inner
 
@@ -289,9 +298,19 @@ def test_a_reranked_page_gets_the_window_that_the_hybrid_query_would_give(
     assert body["aggregations"]["_funnel"]["meta"]["rank"] is True
 
 
-def test_what_is_behind_a_short_list_is_not_reranked() -> None:
-    body = upgrade({"query": MATCH}, plan=AUTO_RERANKED, fused=LISTED[:7])
-    assert (body["from"], body["size"]) == (0, 7)
+def test_what_is_behind_a_short_list_is_not_reranked_but_to_fill_a_page() -> None:
+    for size, wanted in ((5, 7), (10, 10)):
+        asked = {"query": MATCH, "size": size}
+        body = upgrade(asked, plan=AUTO_RERANKED, fused=LISTED[:7])
+        assert (body["from"], body["size"]) == (0, wanted)
+
+
+def test_a_reranked_page_is_refused_in_a_scroll_as_every_hybrid_query_is() -> None:
+    plan = AUTO_RERANKED
+    query = upgrade({"query": MATCH}, plan=plan, fused=LISTED[:60], hits=300)["query"]
+    assert len(query["hybrid"]["queries"]) == len(plan.weights)
+    assert query["hybrid"]["pagination_depth"] == 50
+    assert "hybrid" not in upgrade({"query": MATCH}, plan=AUTO, fused=LISTED[:60])["query"]
 
 
 def test_without_hits_nothing_is_reranked() -> None:
