@@ -118,8 +118,8 @@ def _print(answers: Sequence[Answer], *, fields: Sequence[str], console: Console
         if one.trace is not None:
             if one.trace.technique:
                 console.print(_contributions(one))
-            if one.trace.technique == "auto":
-                console.print(_weights(one.trace))
+            for name, reason in one.trace.reasons.items():
+                console.print(f"{name} {reason}", highlight=False)
             console.print(_terms(one))
             console.print(_verdict(one, one.trace))
 
@@ -143,11 +143,6 @@ def _contributions(answer: Answer) -> Table:
         fused = f"{trace.fused_score:.{digits}f} #{trace.fused_rank}"
         grid.add_row(str(hit.rank), escape(hit.doc_id), *cells, fused, _reranking(trace))
     return grid
-
-
-def _weights(trace: AnswerTrace) -> str:
-    """Say how much each leg counts for this query."""
-    return "weights: " + ", ".join(f"{leg} {share:.2f}" for leg, share in trace.weights.items())
 
 
 def _part(leg: LegTrace, *, digits: int) -> str:

@@ -137,6 +137,8 @@ class AnswerTrace:
         combination: which mean; ``None`` for ``rrf``.
         candidates: how many candidates each leg had.
         weights: each leg's share in the fused scores of this query.
+        reasons: under ``auto`` what speaks for that share, by leg; and by ``trust`` what was
+            measured on the index.
         consistent: whether every hit's trace is.
         largest_error: the largest difference between a fused score that was added up here and
             the engine's.
@@ -147,6 +149,7 @@ class AnswerTrace:
     combination: str | None
     candidates: Mapping[LegName, int]
     weights: Mapping[LegName, float]
+    reasons: Mapping[str, str]
     reranked: int
     consistent: bool
     largest_error: float

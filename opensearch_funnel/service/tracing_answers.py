@@ -30,6 +30,7 @@ from opensearch_funnel.service.tracing_legs import (
     sparse_terms_of,
 )
 from opensearch_funnel.service.tracing_rerank import Reranked, reranked_again
+from opensearch_funnel.service.tracing_weights import weights_in_words
 
 TOLERANCE = 1e-5
 """Of fused scores: sums of 32-bit floats; relative to a score above 1."""
@@ -104,6 +105,7 @@ def explain_funnel(
         combination=None if rrf else plan.fusion.combination,
         candidates=runs.candidates,
         weights={leg: runs.weights[leg] for leg in plan.active_legs},
+        reasons=_reasons(runs, plan=plan),
         reranked=len(reranked),
     )
     return replace(answer, hits=hits, trace=about)
@@ -254,6 +256,13 @@ def _checked(trace: HitTrace, problems: Sequence[str]) -> HitTrace:
     return replace(trace, consistent=not differences, differences=differences)
 
 
+def _reasons(runs: LegRuns, *, plan: FunnelPlan) -> dict[str, str]:
+    if not plan.fusion.by_service:
+        return {}
+    lines = weights_in_words(plan, weights=runs.weights, evidence=runs.evidence)
+    return {**lines, "trust": plan.trust.reason}
+
+
 def _about(hits: Sequence[Hit], *, started: float) -> AnswerTrace:
     traces = [hit.trace for hit in hits if hit.trace is not None]
     errors = [
@@ -266,6 +275,7 @@ def _about(hits: Sequence[Hit], *, started: float) -> AnswerTrace:
         combination=None,
         candidates={},
         weights={},
+        reasons={},
         reranked=0,
         consistent=all(trace.consistent for trace in traces),
         largest_error=max(errors, default=0.0),

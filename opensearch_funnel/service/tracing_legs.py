@@ -17,6 +17,7 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.fusion import FusedHit, fused
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
+from opensearch_funnel.core.query_weights import LegEvidence, evidence
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.engine.allow_list import TextSearch
 from opensearch_funnel.engine.leg_hits import (
@@ -59,6 +60,7 @@ class LegRuns:
         queries: the query of each leg.
         candidates: how many documents each leg found, over all shards.
         weights: each leg's share of the fused score of this search.
+        evidence: what speaks for that share and against it, by leg; read under ``auto``.
         engine: the fused order of the answer, best first: the engine's, or that of the service.
         ours: the same search fused here, with the contribution of each leg.
     """
@@ -66,6 +68,7 @@ class LegRuns:
     queries: Mapping[str, Body]
     candidates: Mapping[LegName, int]
     weights: Mapping[str, float]
+    evidence: Mapping[str, LegEvidence]
     engine: Mapping[Key, EngineHit]
     ours: Mapping[Key, FusedHit]
 
@@ -108,6 +111,7 @@ def run_legs(
         queries=legs,
         candidates={leg: len(alone[leg]) for leg in plan.active_legs},
         weights=order.weights,
+        evidence=evidence(alone, full_match=plan.fusion.full_match),
         engine=listed,
         ours={_split(hit.doc_id, indices=indices): hit for hit in order.hits},
     )
