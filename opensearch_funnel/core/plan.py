@@ -302,7 +302,7 @@ class FunnelPlan:
     def undecided(self) -> FunnelPlan:
         """Return the plan without what was measured and decided, about reranking and trust."""
         plain, fusion = Reranking(), self.fusion
-        if self.trust.decided:
+        if self.trust.decided and (self.trust.thin or fusion.technique == "auto"):
             fusion = replace(fusion, technique="auto", full_match=Fusion().full_match)
         return replace(
             self,

@@ -94,6 +94,8 @@ class Trust:
     """Whether there was too little to measure: the plan then fuses by ``rrf``."""
     reason: str = "not measured yet"
     """What was measured, in words."""
+    index: str = ""
+    """The uuid of the index that was measured; empty where a person wrote the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,10 +165,9 @@ class EngineLegs:
 
     def _hits(self, answer: Mapping[str, Any], *, leg: str, place: int) -> list[LegHit]:
         refuse_failed(answer, what=f"the {leg} leg", place=place)
-        several = len({shard.index for shard in self.shards}) > 1
         return [
             LegHit(
-                doc_id=_joined(hit) if several else str(hit["_id"]),
+                doc_id=candidate_id(hit, shards=self.shards),
                 score=float(hit["_score"]),
                 shard=place,
                 doc_number=int(hit["sort"][1]),
@@ -223,9 +222,25 @@ def refuse_failed(answer: Mapping[str, Any], *, what: str, place: int) -> None:
         raise EngineError(f"{what} failed on shard {place}: {_reason(failed)}")
 
 
-def _joined(hit: Mapping[str, Any]) -> str:
-    """Name a document of one of several indices; the name of an index has no slash."""
-    return f"{hit['_index']}{_SEPARATOR}{hit['_id']}"
+def candidate_id(hit: Mapping[str, Any], *, shards: Sequence[Shard]) -> str:
+    """Return what a document is called among the candidates that ``EngineLegs`` finds.
+
+    Its id, and of several indices that of its own before it: the name of an index has no slash.
+
+    Args:
+        hit: the engine's.
+        shards: those that are searched.
+
+    Example:
+        >>> hit = {"_index": "films-1", "_id": "a"}
+        >>> candidate_id(hit, shards=[Shard(index="films-1", number=0)])
+        'a'
+        >>> candidate_id(hit, shards=[Shard(index=f"films-{n}", number=0) for n in (1, 2)])
+        'films-1/a'
+    """
+    own = str(hit["_id"])
+    several = len({shard.index for shard in shards}) > 1
+    return f"{hit['_index']}{_SEPARATOR}{own}" if several else own
 
 
 def _split(doc_id: str, *, indices: set[str]) -> tuple[str, str]:

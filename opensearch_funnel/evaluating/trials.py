@@ -118,26 +118,59 @@ def probes(client: OpenSearch, plan: FunnelPlan, *, count: int = TRIALS) -> list
         plan: names the index and the text fields.
         count: how many documents to draw, always the same ones.
     """
+    made = (
+        (str(hit["_id"]), probe_text(hit.get("_source") or {}, plan=plan, turn=turn))
+        for turn, hit in enumerate(drawn(client, plan, count=count))
+    )
+    return [KnownQuery(text=text, grades={doc_id: 1.0}) for doc_id, text in made if text]
+
+
+def drawn(
+    client: OpenSearch,
+    plan: FunnelPlan,
+    *,
+    count: int,
+    among: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Draw documents of a plan's index, always the same ones while it does not change.
+
+    Args:
+        client: the cluster.
+        plan: names the index, and the fields that are read.
+        count: how many.
+        among: a query that they match; by default all documents.
+
+    Returns:
+        The engine's hits, with the plan's text fields.
+    """
     body = {
         "size": count,
         "_source": list(plan.text_fields),
         "query": {
             "function_score": {
-                "query": {"match_all": {}},
+                "query": dict(among or {"match_all": {}}),
                 "random_score": {"seed": _SEED, "field": "_seq_no"},
             }
         },
     }
-    drawn = client.search(index=plan.alias, body=body, params={"search_pipeline": NO_PIPELINE})
-    made = (
-        (str(hit["_id"]), _probe(hit.get("_source") or {}, plan=plan, turn=turn))
-        for turn, hit in enumerate(drawn["hits"]["hits"])
-    )
-    return [KnownQuery(text=text, grades={doc_id: 1.0}) for doc_id, text in made if text]
+    answer = client.search(index=plan.alias, body=body, params={"search_pipeline": NO_PIPELINE})
+    hits: list[dict[str, Any]] = answer["hits"]["hits"]
+    return hits
 
 
-def _probe(source: Mapping[str, Any], *, plan: FunnelPlan, turn: int) -> str:
-    """Return a query that the document should answer; empty where it has no fitting words."""
+def probe_text(source: Mapping[str, Any], *, plan: FunnelPlan, turn: int) -> str:
+    """Return a query that a document should answer; empty where it has no fitting words.
+
+    Args:
+        source: the document's fields.
+        plan: names the text fields.
+        turn: even for the first field, odd for a sentence of the last one.
+
+    Example:
+        >>> film = {"title": "Heat", "text": "A thief plans one more job. He fails."}
+        >>> [probe_text(film, plan=FunnelPlan(alias="films"), turn=turn) for turn in (0, 1)]
+        ['Heat', 'A thief plans one more job.']
+    """
     name = encoded_text(source, fields=plan.text_fields[:1])
     if turn % 2 == 0:
         return name

@@ -1,0 +1,120 @@
+"""From what probes measured to how far a plan trusts each of its legs, with the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from opensearch_funnel.core.plan import FunnelPlan, Fusion, LegName, Trust
+from opensearch_funnel.evaluating.trust.guard import Guarded, guarded, with_trust
+from opensearch_funnel.evaluating.trust.probed import Probed
+from opensearch_funnel.evaluating.trust.quality import quality_ratios, trust_of
+
+RULE = 1
+"""Another number for another way to measure: what the old one measured is not used again."""
+FEWEST_PROBES = 20
+"""With fewer the legs are fused by reciprocal ranks, which need no trust."""
+FEWEST_TITLES = 50
+"""With fewer nothing is said about which leg is better."""
+_BOUND = 0.02
+_BOUND_OF_OWN_WORDS = 0.10
+"""Documents that are asked for by their own words flatter BM25: fusing may cost more there."""
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the legs of a plan found for probes.
+
+    Attributes:
+        own: documents asked for by their own words, a title or a sentence.
+        titles: documents without their title, asked for by it; empty where there is no title.
+        full_match: what the sparse leg gives a document that holds all of a query; 0 without one.
+        index: what tells the index from any other, its uuid.
+    """
+
+    own: Sequence[Probed]
+    titles: Sequence[Probed] = ()
+    full_match: float = 0.0
+    index: str = ""
+
+    @property
+    def enough_titles(self) -> bool:
+        """Whether titles say which leg is better."""
+        return len(self.titles) >= FEWEST_TITLES
+
+
+def trusted_plan(plan: FunnelPlan, measured: Measured) -> FunnelPlan:
+    """Return a plan that trusts each leg as far as it was found to be right on its index.
+
+    What a leg keeps of its trust is told by how well it finds documents by their own words, and
+    by how well a title finds the rest of its document. The most trusted leg is trusted by 1.
+    Then the fused order is held against the best leg's on the same probes, and the other legs
+    are trusted less where it is worse (``guard``). With too few probes the plan fuses by
+    reciprocal ranks.
+
+    Args:
+        plan: fused by ``auto``; what it says of trust is replaced.
+        measured: hits of all its legs, and of no other.
+    """
+    legs = plan.active_legs
+    count = len(measured.own)
+    if count < FEWEST_PROBES:
+        reason = f"reciprocal ranks: {count} probes, at least {FEWEST_PROBES} are needed"
+        thin = Trust(decided=True, thin=True, reason=reason, index=measured.index)
+        fusion = Fusion(technique="rrf", rank_constant=plan.fusion.rank_constant)
+        return replace(plan, fusion=fusion, trust=thin)
+    health = np.mean([probe.reciprocal_ranks for probe in measured.own], axis=0).tolist()
+    titles = measured.titles if measured.enough_titles else ()
+    ratios = quality_ratios(np.array([probe.ndcgs for probe in titles]).reshape(-1, len(legs)))
+    trusts = dict(zip(legs, trust_of(health, ratios), strict=True))
+    fusion = replace(plan.fusion, full_match=round(measured.full_match, _DIGITS))
+    first = with_trust(replace(plan, fusion=fusion, trust=Trust()), trusts)
+    kept = guarded(first, titles or measured.own, bound=_BOUND if titles else _BOUND_OF_OWN_WORDS)
+    reason = _reason(kept, health=dict(zip(legs, health, strict=True)), measured=measured)
+    trust = replace(kept.plan.trust, decided=True, reason=reason, index=measured.index)
+    return replace(kept.plan, trust=trust)
+
+
+def _reason(kept: Guarded, *, health: dict[LegName, float], measured: Measured) -> str:
+    trust = kept.plan.trust
+    legs = sorted(health, key=lambda leg: (-getattr(trust, leg), leg))
+    told = ", ".join(f"{leg} {getattr(trust, leg):.2f}" for leg in legs)
+    titles = measured.titles
+    if measured.enough_titles:
+        means = np.mean([probe.ndcgs for probe in titles], axis=0).tolist()
+        reached = dict(zip(health, means, strict=True))
+        quality = (
+            f"titles find the rest of their documents at nDCG@10 {_listed(reached, legs)} "
+            f"({len(titles)} probes)"
+        )
+    else:
+        quality = (
+            f"which leg is better is not told ({len(titles)} titles say what the rest of their "
+            f"documents does not, {FEWEST_TITLES} are needed)"
+        )
+    own = (
+        f"their own words find documents at a reciprocal rank of {_listed(health, legs)} "
+        f"({len(measured.own)} probes)"
+    )
+    return f"{told}: {quality}; {own}; {_guard_reason(kept, by_titles=measured.enough_titles)}"
+
+
+def _guard_reason(kept: Guarded, *, by_titles: bool) -> str:
+    bound = f"{_BOUND:.2f}" if by_titles else f"{_BOUND_OF_OWN_WORDS:.2f}"
+    flattered = "" if by_titles else ", by documents' own words, which flatters BM25"
+    if kept.share == 1:
+        worse = kept.fused < kept.reached
+        how = f"within {bound} of {kept.best} alone" if worse else f"{kept.best} alone"
+        than = how if worse else f"and {how} {kept.reached:.2f}"
+        return f"fused {kept.fused:.2f}, {than}{flattered}"
+    return (
+        f"fused {kept.fused:.2f}, {kept.best} alone {kept.reached:.2f}{flattered}: the others are "
+        f"trusted {kept.share:.2g} times as much as that, which gives {kept.mended:.2f}"
+    )
+
+
+def _listed(values: dict[LegName, float], legs: Sequence[LegName]) -> str:
+    return ", ".join(f"{values[leg]:.2f}" for leg in legs)
