@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opensearch_funnel.build.evaluation import NOTHING_KNOWN, Bench, Switch, as_measured
+from opensearch_funnel.build.decisions import NOTHING_KNOWN
+from opensearch_funnel.build.evaluation import Bench, Switch, as_measured
 from opensearch_funnel.build.recording import recorded_set
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.ranking import Query
@@ -51,6 +52,7 @@ def attribute_plan(
     models = bench.open_encoders(plan.with_every_leg())
     index = bench.encoded_index(dataset, plan, models=models).name
     bound = bound_plan(bench.client, as_measured(plan, index=index))
+    bound = bench.trusted(bound, index=index, models=models)
     if rerank != "auto":
         bound = bench.decided(bound, models=models, known=NOTHING_KNOWN, rerank=rerank)
     elif not bound.rerank.decided:

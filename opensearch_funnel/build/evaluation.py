@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.build.decisions import NOTHING_KNOWN, Known, decision_key
 from opensearch_funnel.build.evaluation_systems import (
     SYSTEMS,
     WITHOUT,
@@ -22,6 +21,7 @@ from opensearch_funnel.build.evaluation_systems import (
     SystemName,
 )
 from opensearch_funnel.build.plans import open_encoders
+from opensearch_funnel.build.trusting import Trusting, is_unmeasured, with_trust_of
 from opensearch_funnel.core.errors import InputError, MissingExtraError, ModelError
 from opensearch_funnel.core.held_out import is_held_out
 from opensearch_funnel.core.models import PlanModels
@@ -36,7 +36,7 @@ from opensearch_funnel.evaluating.datasets import Dataset, read_dataset
 from opensearch_funnel.evaluating.document_traces import Tracer
 from opensearch_funnel.evaluating.indexing import Encoding, EvaluationIndex, ensure_evaluation_index
 from opensearch_funnel.evaluating.reports import EvaluationReport, evaluate_systems
-from opensearch_funnel.evaluating.switch import RULE, decide
+from opensearch_funnel.evaluating.switch import decide
 from opensearch_funnel.evaluating.systems import System, bm25_system
 from opensearch_funnel.evaluating.trials import KnownQuery, probes, sampled, trials
 from opensearch_funnel.migrating.encoding import SlotEncoder, funnel_fields
@@ -47,7 +47,6 @@ __all__ = [
     "Bench",
     "Execution",
     "FunnelReport",
-    "Known",
     "Request",
     "Switch",
     "SystemName",
@@ -102,49 +101,6 @@ class FunnelReport:
             "without": {str(m): round(rest.mean(m), 6) for m in rest.values},
             "worth": {str(m): round(whole.mean(m) - rest.mean(m), 6) for m in rest.values},
         }
-
-
-def _fingerprint(model: str) -> str:
-    """Return what tells a reranker from others; empty for one that is not there."""
-    from opensearch_funnel.encoders.manifest_files import load_manifest
-
-    try:
-        return load_manifest(model).fingerprint()
-    except InputError:
-        return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """Queries with known answers to decide on, and what they are."""
-
-    queries: Sequence[KnownQuery]
-    evidence: str
-
-
-NOTHING_KNOWN = Known(queries=(), evidence="nothing")
-
-
-def decision_key(plan: FunnelPlan, *, known: Known) -> str:
-    """Return what a decision about reranking is remembered by: everything that it rests on.
-
-    That is the plan without the decision, the rerankers' files, the queries with their grades, and
-    the rule it is made by.
-
-    Example:
-        >>> graded = [Known(queries=(KnownQuery(text="fox", grades={"d1": grade}),), evidence="dev")
-        ...           for grade in (1.0, 2.0)]
-        >>> one, other = (decision_key(FunnelPlan(alias="films"), known=k) for k in graded)
-        >>> one == other
-        False
-    """
-    asked = {
-        "plan": plan.undecided().to_dict(),
-        "rerankers": [_fingerprint(name) for name in plan.rerank.models],
-        "queries": sorted((query.text, sorted(query.grades.items())) for query in known.queries),
-        "rule": RULE,
-    }
-    return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def as_measured(plan: FunnelPlan, *, index: str) -> FunnelPlan:
@@ -209,6 +165,8 @@ class Bench:
         models = self.open_encoders(plan.with_every_leg())
         index = self.encoded_index(dataset, plan, models=models)
         bound = bound_plan(self.client, as_measured(plan, index=index.name))
+        if {"hybrid", "funnel"} & set(names):
+            bound = self.trusted(bound, index=index.name, models=models)
         if "funnel" in names and request.rerank == "auto":
             if not bound.rerank.decided:
                 bound = self.remembered(bound, index=index.name, models=models, dataset=dataset)
@@ -327,6 +285,22 @@ class Bench:
         found = trials(self.client, plan, known.queries, models=models, progress=self.progress)
         return decide(plan, found, models=models, evidence=known.evidence, progress=self.progress)
 
+    def trusted(self, plan: FunnelPlan, *, index: str, models: PlanModels) -> FunnelPlan:
+        """Return a plan with its legs trusted as far as an evaluation index shows, measured once.
+
+        One that is not fused by ``auto``, or comes measured, is left as it is.
+
+        Args:
+            plan: a plan that is bound to the index, or to an alias of it.
+            index: the evaluation index; the trust is kept in its ``_meta``.
+            models: the encoders of the plan's legs.
+        """
+        return self._trusting.remembered(plan, index=index, models=models)
+
+    @property
+    def _trusting(self) -> Trusting:
+        return Trusting(client=self.client, progress=self.progress)
+
     def remembered(
         self,
         plan: FunnelPlan,
@@ -361,20 +335,41 @@ class Bench:
     ) -> FunnelPlan:
         """Return a decided plan; a decision that an applied pipeline holds is not made again.
 
+        Neither are legs measured again, where they are fused by ``auto``, while the plan searches
+        the same index in the same way. Where no model can be had they stay unmeasured.
+
         Args:
             plan: a plan that is bound to its index; one that comes decided is left as it is.
             pipeline: the applied pipeline whose plan is looked at.
             rerank: ``auto``, or what the user wants.
         """
+        before = self._applied_before(pipeline)
+        plan = self._trusted_once(plan, before=before)
         if rerank != "auto":
             return self.decided(plan, models=PlanModels(), known=NOTHING_KNOWN, rerank=rerank)
         if plan.rerank.decided:
             return plan
-        applied = state.load_pipeline(self.client, pipeline)
-        if applied is not None:
-            before = state.load_plan(self.client, applied.plan_id)
+        if before is not None and before.rerank.decided:
             # What is in the sample has nothing to do with how well a search is reranked.
             alike = replace(before.undecided(), sample=plan.sample) == plan.undecided()
-            if before.rerank.decided and alike:
+            if alike and before.trust == plan.trust:
                 return replace(plan, rerank=before.rerank)
         return self.decided(plan, models=self.open_encoders(plan), known=self.known_queries(plan))
+
+    def _applied_before(self, pipeline: str) -> FunnelPlan | None:
+        applied = state.load_pipeline(self.client, pipeline)
+        return None if applied is None else state.load_plan(self.client, applied.plan_id)
+
+    def _trusted_once(self, plan: FunnelPlan, *, before: FunnelPlan | None) -> FunnelPlan:
+        """Return a plan with its legs measured; what an applied one holds stands."""
+        if not is_unmeasured(plan):
+            return plan
+        trusting = self._trusting
+        if before is not None and trusting.still_holds(before, plan):
+            return with_trust_of(plan, before)
+        try:
+            models = self.open_encoders(plan)
+        except (ModelError, MissingExtraError, InputError) as error:
+            reason = f"not measured: a model cannot be opened ({error})"
+            return replace(plan, trust=replace(plan.trust, reason=reason))
+        return trusting.measured(plan, models=models)

@@ -8,6 +8,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.funnel import client_funnel
 from opensearch_funnel.build.plans import open_models
+from opensearch_funnel.build.trusting import Trusting
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.ranking import Query
@@ -29,7 +30,8 @@ def compare_slots(  # noqa: PLR0913 - what is compared, on what
 ) -> ShadowReport:
     """Ask a plan's slot and another one the same queries, in the client form of the funnel.
 
-    Nothing is written, and no client is answered by it.
+    Nothing is written, and no client is answered by it. Legs that ``auto`` fuses are measured
+    in each slot, unless the plan says that they were.
 
     Args:
         client: the cluster.
@@ -48,7 +50,8 @@ def compare_slots(  # noqa: PLR0913 - what is compared, on what
     systems = []
     for one in (plan, other):
         models = open_models(one, settings=settings, progress=progress)
-        funnel = client_funnel(client, one, models=models)
+        trusting = Trusting(client=client, progress=progress)
+        funnel = client_funnel(client, trusting.measured(one, models=models), models=models)
         systems.append(client_system(funnel, name=f"slot {one.slot}"))
     present, shadow = systems
     return compare_systems(present, shadow, queries=queries, qrels=qrels, progress=progress)

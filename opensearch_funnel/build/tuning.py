@@ -10,6 +10,7 @@ from time import perf_counter
 from opensearch_funnel.build.evaluation import Bench
 from opensearch_funnel.build.recording import RecordedSet, recorded_set
 from opensearch_funnel.build.timing import timed_legs, timed_pairs
+from opensearch_funnel.build.trusting import is_unmeasured, with_trust_of
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.held_out import is_held_out
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, PerQuery
@@ -124,12 +125,19 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         latency = timed_legs(
             bench.client, recorded, depths=depths, query_terms=terms, progress=bench.progress
         )
-        present = replace(Setting.of(plan), rerank=None)
+        # What auto does on this index is what a proposal has to be better than.
+        measured = bench.trusted(
+            recorded.plan.with_legs(*plan.active_legs),
+            index=recorded.plan.alias,
+            models=recorded.models,
+        )
+        present_plan = with_trust_of(plan, measured)
+        present = replace(Setting.of(present_plan), rerank=None)
         grid = fusion_grid(LEGS, depths=depths, query_terms=terms)
         options = replace(options, cost=latency)
         rule = plan.per_query
         legs = _searched(recorded, for_legs, grid, present=present, options=options, rule=rule)
-        after = with_legs(plan, legs)
+        after = with_legs(present_plan, legs)
         kinds = None
         if after.per_query.feature == "none" and not after.fusion.by_service:
             kinds = _kinds(recorded, for_legs, Setting.of(after), folds=request.folds)
@@ -148,6 +156,9 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
             options = replace(options, cost=latency)
             rerank = _searched(recorded, for_rerank, grid, present=present, options=options)
         after = with_rerank(after, rerank)
+    if is_unmeasured(plan) and after.trust.decided:
+        # What the evaluation index says of the legs is no part of what a person writes.
+        after = with_trust_of(after, plan)
     # Both parts are of one folder, and of one corpus.
     ids = for_legs.dataset.doc_ids()
     return Tuned(

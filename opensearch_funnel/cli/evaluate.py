@@ -20,6 +20,7 @@ from opensearch_funnel.cli.choices import (
 from opensearch_funnel.cli.connection import engine_options
 from opensearch_funnel.cli.evaluation_tables import (
     difference_lines,
+    fusion_line,
     reranking_lines,
     systems_table,
 )
@@ -87,6 +88,7 @@ def evaluate(
     DATASET_DIR holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv. The corpus is loaded
     and encoded into an index of its own, once: a second run uses it again. Node and service are
     started where none answers. Exits with 1 when an answer was degraded: such figures don't count.
+    Where the plan fuses by auto, its legs are first measured by probes of the corpus, once.
 
     Example: funnel evaluate datasets/scifact --systems bm25,hybrid --measures nDCG@10,R@100
     """
@@ -145,5 +147,8 @@ def _print(measured: FunnelReport, *, console: Console) -> None:
     if late:
         slow = ", ".join(f"{name} {count}" for name, count in late.items())
         console.print(f"timed answers that missed a deadline: {slow}; see funnel serve's log")
-    if measured.plan is not None and "funnel" in {s.name for s in report.systems}:
+    names = {system.name for system in report.systems}
+    if measured.plan is not None and {"hybrid", "funnel"} & names:
+        print_lines(console, [f"fused by {fusion_line(measured.plan)}"])
+    if measured.plan is not None and "funnel" in names:
         print_lines(console, reranking_lines(measured.plan.rerank))

@@ -10,7 +10,7 @@ from rich.text import Text
 from opensearch_funnel.evaluating.columns import aligned
 
 if TYPE_CHECKING:
-    from opensearch_funnel.core.plan import Reranking
+    from opensearch_funnel.core.plan import FunnelPlan, Reranking
     from opensearch_funnel.evaluating.differences import Difference
     from opensearch_funnel.evaluating.measures import Measure
     from opensearch_funnel.evaluating.reports import EvaluationReport
@@ -52,6 +52,22 @@ def difference_lines(report: EvaluationReport) -> list[str]:
 def _gain(difference: Difference, measure: Measure) -> str:
     low, high = difference.interval(measure)
     return f"{difference.mean(measure):+.4f} ({low:+.3f} to {high:+.3f})"
+
+
+def fusion_line(plan: FunnelPlan) -> str:
+    """Say how a plan's legs are fused, and how far each is trusted where that was measured.
+
+    Example:
+        >>> from opensearch_funnel.core.plan import FunnelPlan
+        >>> fusion_line(FunnelPlan(alias="films"))
+        'min_max'
+        >>> auto = {"fusion": {"technique": "auto"}, "trust": {"reason": "dense 1.00, …"}}
+        >>> fusion_line(FunnelPlan.from_dict({"alias": "films", **auto}))
+        'auto: dense 1.00, …'
+    """
+    technique = plan.fusion.technique
+    told = technique == "auto" or plan.trust.thin
+    return f"{technique}: {plan.trust.reason}" if told else technique
 
 
 def reranking_lines(rerank: Reranking) -> list[str]:

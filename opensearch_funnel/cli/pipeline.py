@@ -12,7 +12,8 @@ from rich.table import Table
 
 from opensearch_funnel.cli.choices import plan_option, rerank_option
 from opensearch_funnel.cli.connection import engine_options
-from opensearch_funnel.cli.output import emit, key_values, output_option
+from opensearch_funnel.cli.evaluation_tables import fusion_line
+from opensearch_funnel.cli.output import emit, key_values, output_option, print_lines
 from opensearch_funnel.cli.pipeline_diff import print_previews
 from opensearch_funnel.cli.progress import terminal_progress
 from opensearch_funnel.settings import Settings, http_address
@@ -113,9 +114,10 @@ def apply(
 
     With --default every search of the index goes through it, without a change in any client;
     one call turns that off again: funnel pipeline remove. With --ingest new and changed documents
-    get their funnel fields while they are written. --sample 0.05 upgrades one search in
-    twenty, the same ones each time. --dry-run --queries FILE shows what becomes of your own
-    searches, without a service and without a change.
+    get their funnel fields while they are written. Where the plan fuses by auto, its legs are first
+    measured by probes of the index's own documents; what was measured is kept. --sample 0.05
+    upgrades one search in twenty, the same ones each time. --dry-run --queries FILE shows what
+    becomes of your own searches, without a service and without a change.
 
     Example: funnel pipeline apply --index films --default
 
@@ -187,7 +189,13 @@ def apply(
             token=token,
         )
     notes = apply_notes(client, plan, applied=applied)
-    result = {**applied.described(), "rerank": asdict(plan.rerank), "notes": notes}
+    result = {
+        **applied.described(),
+        "fusion": asdict(plan.fusion),
+        "trust": asdict(plan.trust),
+        "rerank": asdict(plan.rerank),
+        "notes": notes,
+    }
     emit(result, output=output, table=lambda console: console.print(_summary(applied, plan)))
     if output != "json":
         for note in notes:
@@ -200,6 +208,7 @@ def _summary(applied: AppliedPipeline, plan: FunnelPlan) -> Table:
             "pipeline": applied.name,
             "plan": applied.plan_id,
             "legs": " ".join(plan.active_legs),
+            "fusion": fusion_line(plan),
             "sample": "every search" if plan.sample == 1 else f"{plan.sample:.3g} of the searches",
             "reranking": plan.rerank.reason,
             "service": applied.service_url,
@@ -217,6 +226,7 @@ def show(settings: Settings, *, output: str) -> None:
 
     Example: funnel pipeline show --output json
     """
+    from opensearch_funnel.core.plan import FunnelPlan
     from opensearch_funnel.engine.applying import show_pipelines
     from opensearch_funnel.engine.client import connect
 
@@ -239,6 +249,8 @@ def show(settings: Settings, *, output: str) -> None:
                 ", ".join(one["ingest_of"]) or "—",
             )
         console.print(grid if applied else "no pipeline is applied")
+        fused = ((one["name"], FunnelPlan.from_dict(one["plan"])) for one in applied)
+        print_lines(console, [f"{name} fuses by {fusion_line(plan)}" for name, plan in fused])
 
     emit({"pipelines": applied}, output=output, table=table)
 

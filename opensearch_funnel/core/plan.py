@@ -299,15 +299,18 @@ class FunnelPlan:
         """
         return in_sample(text, alias=self.alias, share=self.sample)
 
-    def undecided(self) -> FunnelPlan:
-        """Return the plan without what was measured and decided, about reranking and trust."""
-        plain, fusion = Reranking(), self.fusion
+    def unmeasured(self) -> FunnelPlan:
+        """Return the plan without what was measured of its legs: ``auto`` trusts all alike."""
+        fusion = self.fusion
         if self.trust.decided and (self.trust.thin or fusion.technique == "auto"):
             fusion = replace(fusion, technique="auto", full_match=Fusion().full_match)
+        return replace(self, fusion=fusion, trust=Trust())
+
+    def undecided(self) -> FunnelPlan:
+        """Return the plan without what was measured and decided, about reranking and trust."""
+        plain = Reranking()
         return replace(
-            self,
-            fusion=fusion,
-            trust=Trust(),
+            self.unmeasured(),
             rerank=replace(
                 self.rerank,
                 enabled=plain.enabled,

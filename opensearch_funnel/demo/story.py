@@ -141,6 +141,7 @@ def told(bench: Bench, *, home: Path, clock: Clock) -> Iterator[tuple[Story, str
         _point_alias(client, encoded.name)
     with clock.step("plan"):
         plan = bound_plan(client, FunnelPlan(alias=ALIAS))
+        plan = bench.trusted(plan, index=encoded.name, models=models)
         plan = bench.remembered(plan, index=encoded.name, models=models, dataset=dataset)
     # The pipeline goes before the service does: without it every search would wait.
     with ExitStack() as stack:

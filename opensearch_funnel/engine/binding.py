@@ -69,7 +69,7 @@ def in_slot(client: OpenSearch, plan: FunnelPlan, *, slot: str) -> FunnelPlan:
     """Return a plan that searches another slot of its index; not bound yet.
 
     The models are those that the index says filled the slot; a leg that the slot does not have
-    is left out, the rest of the plan stays.
+    is left out, what was measured of the present slot's legs goes, the rest of the plan stays.
 
     Raises:
         IndexMissingError: the plan's alias does not exist.
@@ -85,6 +85,7 @@ def in_slot(client: OpenSearch, plan: FunnelPlan, *, slot: str) -> FunnelPlan:
             f"{plan.alias} has no slot {slot!r}; it has: {', '.join(sorted(known)) or 'none'}"
         )
     legs: list[LegName] = [leg for leg in plan.active_legs if leg == "bm25" or leg in filled]
+    plan = plan.unmeasured() if plan.trust.index else plan
     values = replace(plan, slot=slot).with_legs(*legs).to_dict()
     for leg, by in filled.items():
         values[leg].update(model=by["model"], fingerprint="")

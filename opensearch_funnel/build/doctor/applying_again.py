@@ -72,7 +72,7 @@ def is_same_plan(local: FunnelPlan, applied: FunnelPlan) -> bool:
     """Say whether applying a local plan would give the applied one again.
 
     What an apply writes into a plan does not count: fingerprints, the index's fields, and what
-    was decided about reranking while it was applied.
+    was measured of the legs and decided about reranking while it was applied.
 
     Example:
         >>> local = FunnelPlan(alias="films")
@@ -86,6 +86,8 @@ def is_same_plan(local: FunnelPlan, applied: FunnelPlan) -> bool:
         if wanted not in ("", getattr(applied, leg).fingerprint):
             return False
     if local.rerank.decided and local.rerank != applied.rerank:
+        return False
+    if local.trust.decided and local.trust != applied.trust:
         return False
     return _as_written(local) == _as_written(applied)
 

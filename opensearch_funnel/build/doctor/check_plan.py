@@ -29,6 +29,7 @@ def check_plans(case: Case) -> Iterator[Finding]:
             continue
         yield from _fingerprints(case, pipeline, plan=plan, index=index)
         yield from _current(case, pipeline, plan=plan, index=index)
+        yield from _measured(case, pipeline, plan=plan, index=index)
 
 
 def _stored(case: Case, pipeline: Pipeline) -> Iterator[Finding]:
@@ -149,4 +150,32 @@ def _current(
         subject=pipeline.name,
         finding=f"{what} after plan {plan.plan_id} was applied: searches in such fields stay plain",
         fix=apply_again(case.fixes, pipeline, index=index),
+    )
+
+
+def _measured(
+    case: Case, pipeline: Pipeline, *, plan: FunnelPlan, index: Index
+) -> Iterator[Finding]:
+    """Find plans that weigh legs for each query, of which nobody knows how far to trust them."""
+    name, trust = "plan.measured", plan.trust
+    if plan.fusion.technique != "auto" and not trust.thin:
+        told = f"its legs are fused by {plan.fusion.technique}, which needs no measure of them"
+        yield Finding(check=name, level="ok", finding=told, subject=pipeline.name)
+        return
+    now = "" if isinstance(index.settings, Unread) else str(index.settings.get("index.uuid", ""))
+    if not trust.decided:
+        told = f"its legs are all trusted alike: {trust.reason}"
+    elif trust.index and now and trust.index != now:
+        told = f"its legs were measured on another index than {index.name}"
+    else:
+        yield Finding(check=name, level="ok", finding=trust.reason, subject=pipeline.name)
+        return
+    yield Finding(
+        check=name,
+        level="warning",
+        subject=pipeline.name,
+        finding=told,
+        fix=apply_again(case.fixes, pipeline, index=index),
+        advice="probes of the index's own documents are sent through each leg, which takes less "
+        "than a minute and needs the models here",
     )

@@ -8,13 +8,15 @@ from typing import Any
 from opensearch_funnel.evaluating.gating.snapshot import Snapshot
 
 _NAMED = 3
-# The index has another name whenever a model changes, reasons have figures in them, and
+# The index has another name and uuid whenever a model changes, reasons have figures in them, and
 # fingerprints stand with the models.
 _NOT_TOLD = frozenset(
     {
         "alias",
         "per_query.reason",
         "rerank.reason",
+        "trust.reason",
+        "trust.index",
         "tuned",
         "sparse.fingerprint",
         "dense.fingerprint",

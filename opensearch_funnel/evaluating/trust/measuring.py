@@ -42,7 +42,7 @@ def measured_plan(
         plan: bound to its index, fused by ``auto``.
         models: the encoders of its legs, of queries and of documents.
         progress: hears of each probe.
-        documents: how many documents to draw at most.
+        documents: of each kind of probes, at most so many.
 
     Raises:
         InputError: a model encodes no documents.
@@ -76,7 +76,7 @@ def measured(  # noqa: PLR0913 - what is measured, on what
         index: the concrete index that is encoded.
         models: the encoders of its legs, of queries and of documents.
         progress: hears of each probe.
-        documents: how many documents to draw at most.
+        documents: of each kind of probes, at most so many.
     """
     # Each leg is judged by all that it finds, whatever set a search is kept to.
     plan = replace(plan, matching="widen")
@@ -85,10 +85,11 @@ def measured(  # noqa: PLR0913 - what is measured, on what
     legs = EngineLegs(
         client=client, plan=plan, models=models, shards=shards, lexical=plain_query(plan)
     )
-    made = samples(client, plan, shards=shards, count=documents)
-    asked = [(sample.own, sample.target) for sample in made if sample.own]
-    titled = [sample for sample in made if sample.title]
-    worded = [sample.words for sample in made if sample.words]
+    # Twice as many, because not every title says something that the rest does not.
+    made = samples(client, plan, shards=shards, count=2 * documents)
+    asked = [(sample.own, sample.target) for sample in made[:documents] if sample.own]
+    titled = [sample for sample in made if sample.title][:documents]
+    worded = [sample.words for sample in made[:documents] if sample.words]
     worded = worded if "sparse" in plan.active_legs else []
     total = len(asked) + 2 * len(titled) + len(worded)
     # Every second document is asked for by its title in both ways.

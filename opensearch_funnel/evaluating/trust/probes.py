@@ -16,7 +16,7 @@ from opensearch_funnel.engine.leg_hits import Shard, candidate_id
 from opensearch_funnel.evaluating.trials import drawn, probe_text
 
 DOCUMENTS = 200
-"""Documents that are drawn: more would take longer than it would tell."""
+"""Probes of a kind, each of another document: more would take longer than they would tell."""
 
 _SEED = 20
 _MOST_WORDS = 30
@@ -51,7 +51,7 @@ class Sample:
 
 
 def samples(
-    client: OpenSearch, plan: FunnelPlan, *, shards: Sequence[Shard], count: int = DOCUMENTS
+    client: OpenSearch, plan: FunnelPlan, *, shards: Sequence[Shard], count: int
 ) -> list[Sample]:
     """Draw documents that the funnel has encoded, always the same ones, and make probes of them.
 
@@ -115,7 +115,7 @@ def random_words(text: str, *, turn: int) -> str:
 
     Example:
         >>> random_words("Two thieves meet a very tired policeman in Paris", turn=0)
-        'thieves very meet policeman'
+        'policeman tired meet thieves'
         >>> random_words("a b c", turn=0)
         ''
     """

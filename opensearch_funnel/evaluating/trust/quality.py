@@ -23,6 +23,8 @@ _HALF_HEALTH = 0.05
 """The mean reciprocal rank at which a leg counts half."""
 _PRIOR = 10
 """Probes that all legs answer equally well, added to those that were tried."""
+_LEAST_PRIOR = 0.01
+"""What these count for at least: where hardly anything is found nothing is told."""
 _SPREAD = 0.25
 """How unlike legs are as a rule, in logarithms: differences that are less sure count less."""
 _RESAMPLES, _SEED = 200, 1
@@ -57,17 +59,15 @@ def quality_ratios(values: Table) -> tuple[float, ...]:
         >>> few, many = (np.array([[1.0, 0.0], [0.5, 0.5]] * n) for n in (2, 200))
         >>> [round(one, 2) for one in quality_ratios(few)], [
         ...     round(one, 2) for one in quality_ratios(many)]
-        ([1.1, 0.91], [1.69, 0.59])
+        ([1.14, 0.88], [1.69, 0.59])
     """
-    legs = values.shape[1]
     if not len(values):
-        return (1.0,) * legs
+        return (1.0,) * int(values.shape[1])
     logs = _log_ratios(values.sum(axis=0), count=len(values))
     picks = np.random.default_rng(_SEED).integers(len(values), size=(_RESAMPLES, len(values)))
     errors = _log_ratios(values[picks].sum(axis=1), count=len(values)).std(axis=0, ddof=1)
     shrunk = logs * _SPREAD**2 / (_SPREAD**2 + errors**2)
-    ratios: list[float] = np.exp(shrunk).tolist()
-    return tuple(ratios)
+    return tuple(map(float, np.exp(shrunk)))
 
 
 def trust_of(health: Sequence[float], ratios: Sequence[float]) -> tuple[float, ...]:
@@ -92,9 +92,7 @@ def _log_ratios(sums: Table, *, count: int) -> Table:
         sums: over the probes, one a leg in the last dimension.
         count: of the probes.
     """
-    middle = sums.mean(axis=-1, keepdims=True) / count
-    # Where no leg found anything all are alike.
-    means = np.where(middle > 0, (sums + _PRIOR * middle) / (count + _PRIOR), 1.0)
-    logs = np.log(means)
+    middle = np.maximum(sums.mean(axis=-1, keepdims=True) / count, _LEAST_PRIOR)
+    logs = np.log((sums + _PRIOR * middle) / (count + _PRIOR))
     centred: Table = logs - logs.mean(axis=-1, keepdims=True)
     return centred

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from opensearch_funnel.build.evaluation import Known, decision_key
+from opensearch_funnel.build.decisions import Known, decision_key
 from opensearch_funnel.core.plan import FunnelPlan, Reranking
 from opensearch_funnel.evaluating.trials import KnownQuery
 
