@@ -139,7 +139,8 @@ def tune_plan(bench: Bench, folder: Path, plan: FunnelPlan, request: TuneRequest
         legs = _searched(recorded, for_legs, grid, present=present, options=options, rule=rule)
         after = with_legs(present_plan, legs)
         kinds = None
-        if after.per_query.feature == "none" and not after.fusion.by_service:
+        by_auto = after.fusion.by_service or after.trust.thin
+        if after.per_query.feature == "none" and not by_auto:
             kinds = _kinds(recorded, for_legs, Setting.of(after), folds=request.folds)
             after = replace(after, per_query=kinds.proposed or PerQuery())
     rerank = None

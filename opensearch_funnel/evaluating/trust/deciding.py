@@ -10,7 +10,7 @@ import numpy as np
 from opensearch_funnel.core.plan import FunnelPlan, Fusion, LegName, Trust
 from opensearch_funnel.evaluating.trust.guard import Guarded, guarded, with_trust
 from opensearch_funnel.evaluating.trust.probed import Probed
-from opensearch_funnel.evaluating.trust.quality import quality_ratios, trust_of
+from opensearch_funnel.evaluating.trust.quality import beyond_chance, quality_ratios, trust_of
 
 RULE = 1
 """Another number for another way to measure: what the old one measured is not used again."""
@@ -31,12 +31,14 @@ class Measured:
     Attributes:
         own: documents asked for by their own words, a title or a sentence.
         titles: documents without their title, asked for by it; empty where there is no title.
+        documents: how many the index has, which tells chance; 0 where that is not known.
         full_match: what the sparse leg gives a document that holds all of a query; 0 without one.
         index: what tells the index from any other, its uuid.
     """
 
     own: Sequence[Probed]
     titles: Sequence[Probed] = ()
+    documents: int = 0
     full_match: float = 0.0
     index: str = ""
 
@@ -66,26 +68,27 @@ def trusted_plan(plan: FunnelPlan, measured: Measured) -> FunnelPlan:
         thin = Trust(decided=True, thin=True, reason=reason, index=measured.index)
         fusion = Fusion(technique="rrf", rank_constant=plan.fusion.rank_constant)
         return replace(plan, fusion=fusion, trust=thin)
-    health = np.mean([probe.reciprocal_ranks for probe in measured.own], axis=0).tolist()
+    ranks = np.mean([probe.reciprocal_ranks for probe in measured.own], axis=0).tolist()
+    health = [beyond_chance(found, documents=measured.documents) for found in ranks]
     titles = measured.titles if measured.enough_titles else ()
     ratios = quality_ratios(np.array([probe.ndcgs for probe in titles]).reshape(-1, len(legs)))
     trusts = dict(zip(legs, trust_of(health, ratios), strict=True))
     fusion = replace(plan.fusion, full_match=round(measured.full_match, _DIGITS))
     first = with_trust(replace(plan, fusion=fusion, trust=Trust()), trusts)
     kept = guarded(first, titles or measured.own, bound=_BOUND if titles else _BOUND_OF_OWN_WORDS)
-    reason = _reason(kept, health=dict(zip(legs, health, strict=True)), measured=measured)
+    reason = _reason(kept, found=dict(zip(legs, ranks, strict=True)), measured=measured)
     trust = replace(kept.plan.trust, decided=True, reason=reason, index=measured.index)
     return replace(kept.plan, trust=trust)
 
 
-def _reason(kept: Guarded, *, health: dict[LegName, float], measured: Measured) -> str:
+def _reason(kept: Guarded, *, found: dict[LegName, float], measured: Measured) -> str:
     trust = kept.plan.trust
-    legs = sorted(health, key=lambda leg: (-getattr(trust, leg), leg))
+    legs = sorted(found, key=lambda leg: (-getattr(trust, leg), leg))
     told = ", ".join(f"{leg} {getattr(trust, leg):.2f}" for leg in legs)
     titles = measured.titles
     if measured.enough_titles:
         means = np.mean([probe.ndcgs for probe in titles], axis=0).tolist()
-        reached = dict(zip(health, means, strict=True))
+        reached = dict(zip(found, means, strict=True))
         quality = (
             f"titles find the rest of their documents at nDCG@10 {_listed(reached, legs)} "
             f"({len(titles)} probes)"
@@ -96,7 +99,7 @@ def _reason(kept: Guarded, *, health: dict[LegName, float], measured: Measured) 
             f"documents does not, {FEWEST_TITLES} are needed)"
         )
     own = (
-        f"their own words find documents at a reciprocal rank of {_listed(health, legs)} "
+        f"their own words find documents at a reciprocal rank of {_listed(found, legs)} "
         f"({len(measured.own)} probes)"
     )
     return f"{told}: {quality}; {own}; {_guard_reason(kept, by_titles=measured.enough_titles)}"

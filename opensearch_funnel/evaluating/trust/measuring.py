@@ -16,7 +16,7 @@ from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.ranking import Query
 from opensearch_funnel.core.stage import DenseTextEncoder, SparseTextEncoder
 from opensearch_funnel.engine.binding import planned_index
-from opensearch_funnel.engine.indices import index_uuid
+from opensearch_funnel.engine.indices import count_documents, index_uuid
 from opensearch_funnel.engine.leg_hits import EngineLegs, plain_query, shards_of
 from opensearch_funnel.engine.vector_scores import space_type_of
 from opensearch_funnel.evaluating.trust.cut import CutScores
@@ -120,7 +120,12 @@ def measured(  # noqa: PLR0913 - what is measured, on what
         for words in worded:
             best.append(_best_sparse(legs, words))
             advance(1)
-    return Measured(own=own, titles=titles, full_match=median(best) if best else 0.0)
+    return Measured(
+        own=own,
+        titles=titles,
+        documents=count_documents(client, index=index),
+        full_match=median(best) if best else 0.0,
+    )
 
 
 def _best_sparse(legs: EngineLegs, text: str) -> float:

@@ -10,6 +10,7 @@ tried, they put the legs in the order in which real queries do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,37 @@ def health_factor(found: float) -> float:
     """Return what is left of a leg's trust, by how well it finds documents by their own words.
 
     Args:
-        found: mean reciprocal rank of the documents, from 0 to 1.
+        found: mean reciprocal rank of the documents beyond chance, from 0 to 1.
 
     Example:
         >>> [round(health_factor(one), 2) for one in (0.98, 0.5, 0.002, 0.0)]
         [0.95, 0.91, 0.04, 0.02]
     """
     return max(found / (found + _HALF_HEALTH), LEAST_HEALTH)
+
+
+def beyond_chance(found: float, *, documents: int) -> float:
+    """Return a mean reciprocal rank as it would be of a leg that has no luck.
+
+    In a small index a leg that orders documents at random finds some of them far up.
+
+    Args:
+        found: mean reciprocal rank, from 0 to 1.
+        documents: of the index.
+
+    Returns:
+        0 for what chance gives, 1 for 1.
+
+    Example:
+        >>> beyond_chance(0.05, documents=100), beyond_chance(1.0, documents=100)
+        (0.0, 1.0)
+        >>> round(beyond_chance(0.5, documents=5000), 3)
+        0.499
+    """
+    if documents <= 1:
+        return found
+    chance = fsum(1 / rank for rank in range(1, documents + 1)) / documents
+    return max(found - chance, 0.0) / (1 - chance)
 
 
 def quality_ratios(values: Table) -> tuple[float, ...]:
@@ -74,7 +99,7 @@ def trust_of(health: Sequence[float], ratios: Sequence[float]) -> tuple[float, .
     """Return how far each leg is trusted, the most trusted one by 1.
 
     Args:
-        health: mean reciprocal rank of each leg.
+        health: mean reciprocal rank of each leg, beyond chance.
         ratios: of each leg (``quality_ratios``).
 
     Example:
