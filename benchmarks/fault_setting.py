@@ -73,7 +73,7 @@ class Bench:
     control: Control
     pipelines: dict[str, str]
     queries: list[str]
-    truth: dict[tuple[str, Stage], list[tuple[str, float]]] = field(default_factory=dict)
+    truth: dict[tuple[str, Stage], list[str]] = field(default_factory=dict)
     seen: list[Observed] = field(default_factory=list)
 
     def tell(self, stage: str = "", fault: str = "") -> None:
@@ -111,7 +111,7 @@ class Bench:
             if fault.stage == "baseline" and got == "complete":
                 got = fault.leaves  # all that this pipeline has
             meta = ((answer.get("aggregations") or {}).get(MARK) or {}).get("meta") or {}
-            right = hits_of(answer) == self.truth[text, got]
+            right = order_of(answer) == self.truth[text, got]
             request_id = str(meta.get("request", ""))
         seen = Observed(
             fault=fault.name,
@@ -134,9 +134,12 @@ def stage_of(answer: dict[str, Any]) -> Stage:
     return "fused" if MARK in (answer.get("aggregations") or {}) else "plain"
 
 
-def hits_of(answer: dict[str, Any]) -> list[tuple[str, float]]:
-    """Return ids and scores, in order."""
-    return [(hit["_id"], round(hit["_score"], 4)) for hit in answer["hits"]["hits"]]
+def order_of(answer: dict[str, Any]) -> list[str]:
+    """Return the ids of an answer's hits.
+
+    Not their scores: a page that was to be reranked has the fused order on another scale.
+    """
+    return [str(hit["_id"]) for hit in answer["hits"]["hits"]]
 
 
 @contextmanager
@@ -234,8 +237,8 @@ def _take_the_truth(bench: Bench) -> None:
                     break
             else:
                 raise RuntimeError(f"no {stage} answer of a healthy service")
-            bench.truth[text, stage] = hits_of(answer)
-        orders = [[doc_id for doc_id, _ in bench.truth[text, stage]] for stage in stages]
+            bench.truth[text, stage] = order_of(answer)
+        orders = [bench.truth[text, stage] for stage in stages]
         if any(orders.count(order) > 1 for order in orders):
             bench.queries.remove(text)
     if len(bench.queries) < _QUERIES // 2:

@@ -18,7 +18,7 @@ FEWEST_PROBES = 20
 """With fewer the legs are fused by reciprocal ranks, which need no trust."""
 FEWEST_TITLES = 50
 """With fewer nothing is said about which leg is better."""
-_BOUND = 0.02
+_BOUND = 0.05
 _BOUND_OF_OWN_WORDS = 0.10
 """Documents that are asked for by their own words flatter BM25: fusing may cost more there."""
 _DIGITS = 4
