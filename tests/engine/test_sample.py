@@ -12,10 +12,11 @@ import pytest
 from opensearchpy import OpenSearch
 
 from opensearch_funnel.build.evaluation import Bench
-from opensearch_funnel.core.plan import FunnelPlan, Reranking
+from opensearch_funnel.core.plan import FunnelPlan, Reranking, Trust
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.allow_list import MARK
 from opensearch_funnel.engine.applying import pipeline_name
+from opensearch_funnel.engine.indices import index_uuid
 from opensearch_funnel.settings import Settings
 from tests.engine.shelf import COLOURS, applied, shelves, stand_in_service
 
@@ -35,7 +36,10 @@ class Place:
 def place(client: OpenSearch) -> Iterator[Place]:
     with shelves(client) as made, stand_in_service(client) as url:
         decided = Reranking(enabled=True, depth=12, decided=True, reason="on: by evidence")
-        plan = FunnelPlan(alias=made[1], sample=0.5, rerank=decided)
+        measured = Trust(
+            dense=0.5, decided=True, reason="…", index=index_uuid(client, index=made[1])
+        )
+        plan = FunnelPlan(alias=made[1], sample=0.5, rerank=decided, trust=measured)
         with applied(client, plan, url=url):
             yield Place(made[1], plan)
 
@@ -66,7 +70,7 @@ def test_the_pages_of_a_search_are_all_upgraded_or_all_as_without_the_pipeline(
                 assert answer == search(client, place.index, body, search_pipeline="_none")
 
 
-def test_another_share_asks_for_no_new_decision_about_the_reranker(
+def test_another_share_asks_for_no_new_measure_and_no_new_decision_about_the_reranker(
     client: OpenSearch, place: Place
 ) -> None:
     pipeline = pipeline_name(place.index)

@@ -18,7 +18,7 @@ from opensearch_funnel.build.doctor.probing import Probe
 from opensearch_funnel.build.doctor.records import Records
 from opensearch_funnel.build.doctor.runtimes import Runtime
 from opensearch_funnel.build.doctor.services import Service
-from opensearch_funnel.core.plan import DenseLeg, FunnelPlan, SparseLeg
+from opensearch_funnel.core.plan import DenseLeg, FunnelPlan, SparseLeg, Trust
 from opensearch_funnel.engine.default_pipelines import SEARCH
 from opensearch_funnel.engine.search_pipelines import funnel_pipeline, trusted_pattern
 from opensearch_funnel.engine.service_access import PRIVATE_IP, TRUSTED
@@ -40,6 +40,7 @@ PLAN = replace(
     searched_fields=("text",),
     sparse=SparseLeg(fingerprint="aaaaaaaaaaaa"),
     dense=DenseLeg(fingerprint="bbbbbbbbbbbb"),
+    trust=Trust(decided=True, reason="dense 1.00, …", index="u1"),
 )
 SLOT = {
     "sparse": {"model": "splade-tiny", "fingerprint": "aaaaaaaaaaaa"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from opensearch_funnel.build.doctor.applying_again import is_same_plan
 from opensearch_funnel.build.doctor.check_settings import AUTO_DEPLOY
 from opensearch_funnel.build.doctor.facts import Unrecorded
 from opensearch_funnel.build.doctor.indices import Coverage
@@ -19,7 +20,7 @@ from opensearch_funnel.core.errors import (
     IndexMissingError,
     InvalidPlanError,
 )
-from opensearch_funnel.core.plan import Reranking
+from opensearch_funnel.core.plan import Fusion, Reranking, Trust
 from opensearch_funnel.engine.covering import Alias
 from opensearch_funnel.engine.default_pipelines import INGEST, SEARCH
 from opensearch_funnel.migrating.migration import Migration, Snapshot
@@ -108,6 +109,38 @@ def test_an_apply_keeps_a_decision_that_was_made_by_evidence() -> None:
     found = bad(facts(pipelines=(pipeline(plan=decided, body=None),)))["pipeline.body"]
     assert "--rerank" not in found.fix
     assert "--plan" not in found.fix, "what was decided is no part of the plan as written"
+
+
+def test_legs_that_nobody_measured_are_measured_by_another_apply() -> None:
+    unmeasured = replace(PLAN, trust=Trust(reason="not measured: a model cannot be opened (x)"))
+    found = bad(facts(pipelines=(pipeline(plan=unmeasured),)))["plan.measured"]
+    assert found.level == "warning"
+    assert found.finding == f"its legs are all trusted alike: {unmeasured.trust.reason}"
+    assert found.fix.startswith(AGAIN)
+    assert "--plan" not in found.fix
+    chosen = replace(unmeasured, fusion=Fusion(technique="min_max"))
+    assert "plan.measured" not in bad(facts(pipelines=(pipeline(plan=chosen),)))
+
+
+def test_what_was_measured_on_another_index_is_measured_again() -> None:
+    for uuid, told in (("u1", False), ("u2", True)):
+        now = index(settings={**dict(index().settings), "index.uuid": uuid})  # type: ignore[arg-type]
+        found = bad(facts(indices=(now,)))
+        assert ("plan.measured" in found) is told
+        thin = replace(PLAN, trust=replace(PLAN.trust, thin=True), fusion=Fusion(technique="rrf"))
+        found = bad(facts(indices=(now,), pipelines=(pipeline(plan=thin),)))
+        assert ("plan.measured" in found) is told
+        if told:
+            assert "another index than" in found["plan.measured"].finding
+            assert "--plan" not in found["plan.measured"].fix
+    by_hand = replace(PLAN, trust=Trust(dense=2.0, decided=True, reason="ours"))
+    assert "plan.measured" not in bad(facts(indices=(now,), pipelines=(pipeline(plan=by_hand),)))
+
+
+def test_trust_that_a_person_wrote_is_part_of_the_plan() -> None:
+    theirs = replace(PLAN, trust=Trust(dense=2.0, decided=True, reason="ours"))
+    assert is_same_plan(theirs, theirs)
+    assert not is_same_plan(theirs, PLAN)
 
 
 def test_what_an_apply_binds_is_no_part_of_the_plan_as_written() -> None:
