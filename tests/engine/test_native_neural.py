@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, StageUnavailableError
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, DenseLeg, FunnelPlan, Reranking
+from opensearch_funnel.core.plan import Deadlines, DenseLeg, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
 from opensearch_funnel.engine.hits import degraded
@@ -67,6 +67,7 @@ def plan(client: OpenSearch, index_name: str) -> FunnelPlan:
     sources = {f"d{number}": {"text": text} for number, text in enumerate(TEXTS)}
     fill_index(client, index_name, sources, dense=DENSE)
     written = FunnelPlan(
+        fusion=Fusion(technique="min_max"),  # under auto the service encodes the query itself
         alias=index_name,
         dense=DenseLeg(native_neural=True),
         deadlines=Deadlines(rewrite_ms=20_000, rank_ms=20_000),

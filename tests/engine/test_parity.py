@@ -99,6 +99,8 @@ def index(request: pytest.FixtureRequest, client: OpenSearch) -> Iterator[str]:
 
 def _plan(index: str, **parts: Any) -> FunnelPlan:
     # Shallow, so that what a leg does not reach matters; more documents than depth match.
+    # By the engine, but for what a test asks for: auto has tests of its own (test_auto_fusion).
+    parts.setdefault("fusion", Fusion(technique="min_max"))
     return FunnelPlan(alias=index, depth=40, rerank=Reranking(depth=10), **parts)
 
 
