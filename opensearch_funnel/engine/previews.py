@@ -70,8 +70,8 @@ def preview(
     Example:
         >>> plan = FunnelPlan(alias="films", searched_fields=("text",)).with_legs("bm25", "dense")
         >>> found = preview({"query": {"match": {"text": "fox"}}}, plan=plan, dimension=384)
-        >>> found.outcome, sorted(found.after["query"]["bool"])
-        ('widened', ['must', 'should'])
+        >>> found.outcome, sorted(found.after["query"]["hybrid"])
+        ('widened', ['pagination_depth', 'queries'])
         >>> preview({"query": {"match_all": {}}}, plan=plan).reason
         'a match_all query is no text search'
     """

@@ -73,10 +73,11 @@ def upgraded_body(  # noqa: PLR0913 - the parts of one body
         # What is behind the list is not reranked, but where it fills the page: a search may meet
         # other indices than the plan's, whose hits no list of the service has.
         upgraded["size"] = max(start + size, min(depth, len(pins.ids)))
-        # A page that is cut out of a longer one would lose hits in a scroll, which nothing in a
-        # request tells; a hybrid query is refused there, and has the order of the one in it.
+    if pins is not None and start == 0:
+        # Nothing in a request tells a scroll, and a job that scrolls must not touch more than its
+        # query finds, nor less: a hybrid query is refused there, and has the order of its one part.
         upgraded["query"] = alone_in_hybrid(
-            upgraded["query"], places=len(plan.weights), depth=upgraded["size"]
+            upgraded["query"], places=len(plan.weights), depth=upgraded.get("size", size)
         )
     if ranked:
         context = RankContext(search.text, start=start, size=size, request_id=request_id)

@@ -24,8 +24,9 @@ _TOKEN = re.compile(r"[!-#%-~]+")
 def fusion_processor(plan: FunnelPlan) -> Body:
     """Return the phase-results processor that fuses a plan's legs.
 
-    Under ``auto`` the service fuses, and this is for the searches that it could not fuse in time:
-    the engine has the same weights for each of them.
+    Under ``auto`` the service fuses, and its page comes as a query of one place: reciprocal ranks
+    keep its order to the last hit, which scores on another scale would not. They also fuse the
+    searches that the service could not fuse in time.
 
     Example:
         >>> plan = FunnelPlan.from_dict({"alias": "a", "fusion": {"technique": "rrf"}})
@@ -33,7 +34,7 @@ def fusion_processor(plan: FunnelPlan) -> Body:
         60
     """
     weights = list(plan.weights)
-    if plan.fusion.technique == "rrf":
+    if plan.fusion.technique == "rrf" or plan.fusion.by_service:
         return {
             "score-ranker-processor": {
                 "combination": {
@@ -45,9 +46,7 @@ def fusion_processor(plan: FunnelPlan) -> Body:
         }
     return {
         "normalization-processor": {
-            "normalization": {
-                "technique": "min_max" if plan.fusion.by_service else plan.fusion.technique
-            },
+            "normalization": {"technique": plan.fusion.technique},
             "combination": {
                 "technique": plan.fusion.combination,
                 "parameters": {"weights": weights},

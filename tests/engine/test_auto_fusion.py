@@ -303,7 +303,7 @@ def test_where_the_legs_cannot_be_searched_the_engine_fuses_and_that_is_counted(
     nobody = IndexTexts(connect(Settings(url="http://127.0.0.1:9")))
     body = {"query": query_of("red fox"), "size": 20}
     with stand_in_service(client, texts=nobody) as url:
-        with applied(client, plan_of(index, fusion=STATIC), url=url):
+        with applied(client, plan_of(index, fusion=Fusion(technique="rrf")), url=url):
             static = client.search(index=index, body=body)
         with applied(client, plan_of(index), url=url):
             page = client.search(index=index, body=body)

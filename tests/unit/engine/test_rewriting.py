@@ -305,18 +305,19 @@ def test_what_is_behind_a_short_list_is_not_reranked_but_to_fill_a_page() -> Non
         assert (body["from"], body["size"]) == (0, wanted)
 
 
-def test_a_reranked_page_is_refused_in_a_scroll_as_every_hybrid_query_is() -> None:
-    plan = AUTO_RERANKED
+@pytest.mark.parametrize(("plan", "depth"), [(AUTO_RERANKED, 50), (AUTO, 10)])
+def test_a_first_page_is_refused_in_a_scroll_as_every_hybrid_query_is(
+    plan: FunnelPlan, depth: int
+) -> None:
     query = upgrade({"query": MATCH}, plan=plan, fused=LISTED[:60], hits=300)["query"]
     assert len(query["hybrid"]["queries"]) == len(plan.weights)
-    assert query["hybrid"]["pagination_depth"] == 50
-    assert "hybrid" not in upgrade({"query": MATCH}, plan=AUTO, fused=LISTED[:60])["query"]
+    assert query["hybrid"]["pagination_depth"] == depth
 
 
 def test_without_hits_nothing_is_reranked() -> None:
     body = upgrade({"query": MATCH}, plan=AUTO_RERANKED, fused=[])
     assert "ext" not in body
-    assert "should" in body["query"]["bool"]
+    assert pinned_by(body)["should"] == []
 
 
 @pytest.mark.parametrize(("start", "listed"), [(20, 23), (10, 15), (300, 300), (60, 300)])

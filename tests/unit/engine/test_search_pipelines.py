@@ -70,8 +70,8 @@ def test_score_fusion_and_rank_fusion() -> None:
         }
     }
     auto = FunnelPlan(alias="a", fusion=Fusion(technique="auto"))
-    static = FunnelPlan(alias="a", fusion=Fusion(technique="min_max"))
-    assert fusion_processor(auto) == fusion_processor(static)
+    by_ranks = FunnelPlan(alias="a", fusion=Fusion(technique="rrf"))
+    assert fusion_processor(auto) == fusion_processor(by_ranks)
     rrf = FunnelPlan(alias="a", fusion=Fusion(technique="rrf", rank_constant=20))
     combination = fusion_processor(rrf.with_legs("bm25"))["score-ranker-processor"]["combination"]
     assert combination == {
