@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.build.trusting import Trusting
 from opensearch_funnel.cli.main import main
+from opensearch_funnel.core.plan import Trust
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.client import connect
 from opensearch_funnel.engine.hits import degraded
@@ -31,6 +33,7 @@ from tests.engine.ward import (
     bad,
     fill,
     kept_cluster_settings,
+    models_of,
     plan_of,
     stand_in,
 )
@@ -169,8 +172,13 @@ def test_applying_needs_no_more_and_no_less_than_its_role(desk: Desk) -> None:
     assert seen.refused == []
     assert registered <= seen.used, "a call takes more than the table says"
     # The state index is made by the first apply in a cluster only, and a model is waited for only
-    # where its deployment has not ended with the call that asks for it.
-    at_times = {"indices:admin/create", "cluster:admin/opensearch/ml/tasks/get"}
+    # where its deployment has not ended with the call that asks for it. Nothing is asked of an
+    # index that no probe can be made of.
+    at_times = {
+        "indices:admin/create",
+        "cluster:admin/opensearch/ml/tasks/get",
+        "indices:data/read/msearch",
+    }
     assert user.rights - seen.used - at_times == set()
 
 
@@ -187,7 +195,7 @@ def test_the_doctor_needs_no_more_and_no_less_than_its_role(desk: Desk) -> None:
     assert bad(report["findings"]) == {}
     assert report["counts"]["skipped"] == 0
     assert [code, *others] == [0, 0, 0]
-    assert registered <= seen.used
+    assert registered <= seen.used | desk.role("funnel_service").rights
     assert user.rights - seen.used == set()
 
 
@@ -208,6 +216,15 @@ def test_each_right_that_is_missing_is_named_with_what_grants_it(desk: Desk) -> 
         # plain answers, and nothing else says so.
         wrong = {"rights.predict"} if right == PREDICT else set()
         assert set(bad(report["findings"])) == wrong, right
+
+
+def test_the_role_that_applies_is_enough_to_measure_the_legs(desk: Desk) -> None:
+    plan = replace(plan_of(desk.client, desk.index), trust=Trust())
+    with guarded(desk.node_url, user=desk.role("funnel_apply")) as seen:
+        measuring = Trusting(client=connect(Settings(url=seen.url)))
+        found = measuring.measured(plan, models=models_of(plan))
+    assert seen.refused == []
+    assert found.trust.decided
 
 
 def test_the_role_of_the_service_is_enough_to_fuse(desk: Desk, service_url: str) -> None:
@@ -231,7 +248,9 @@ def test_who_searches_needs_the_right_to_call_models(desk: Desk) -> None:
     assert not degraded(later)
     assert answer["hits"]["max_score"] > 1000, "reranked"
     assert seen.refused == []
-    assert registered == user.rights, "the engine itself takes the right while it searches"
+    service = desk.role("funnel_service").rights
+    assert user.rights <= registered, "the engine itself takes the right while it searches"
+    assert registered <= user.rights | service
     with guarded(desk.node_url, user=user.without(PREDICT)) as seen:
         plain = connect(Settings(url=seen.url)).search(index=desk.index, body=FOX)
     assert degraded(plain)

@@ -23,7 +23,7 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
+from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking, Trust
 from opensearch_funnel.encoders.manifest_files import load_manifest
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import apply_pipeline, bound_plan, remove_pipeline
@@ -156,7 +156,8 @@ def stand_in(client: OpenSearch, *, engine_url: str, token: str | None = None) -
 def plan_of(client: OpenSearch, index: str, **changes: Any) -> FunnelPlan:
     """Return the ward's plan, bound to its index."""
     asked = Reranking(reason="off: as asked for")
-    written = FunnelPlan(alias=index, deadlines=PATIENT, rerank=asked)
+    trust = Trust(decided=True, reason="as asked for")
+    written = FunnelPlan(alias=index, deadlines=PATIENT, rerank=asked, trust=trust)
     return bound_plan(client, FunnelPlan.from_dict({**written.to_dict(), **changes}))
 
 
