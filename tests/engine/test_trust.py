@@ -155,6 +155,33 @@ def test_a_leg_with_other_documents_fields_is_hardly_trusted(
         assert min(found.values()) > 0.9
 
 
+def test_healthy_legs_stay_trusted_beside_a_broken_one_where_titles_are_hard(
+    client: OpenSearch, index_name: str
+) -> None:
+    """Texts that are encoded anew stand out in a leg whose stored vectors say nothing."""
+
+    def hard(documents: list[dict[str, Any]]) -> None:
+        # The words of each title are twice in the next text, and once in the document's own.
+        titles = [document["title"] for document in documents]
+        for number, document in enumerate(documents):
+            text = f"{document['text']} {titles[number - 1]} or {titles[number - 1]}"
+            made = {"title": titles[number], "text": text}
+            document.update(encoded(made, doc_id=f"d{number}", dense=DENSE))
+            nothing = DENSE.encode_query(f"nothing {number} of it")
+            document["funnel"]["dense_a"] = nothing.tolist()
+
+    with filled(client, index_name, change=hard) as plan:
+        found = measured(client, plan, index=index_name, models=MODELS)
+        reached = [
+            sum(values) / len(found.titles)
+            for values in zip(*(probe.ndcgs for probe in found.titles), strict=True)
+        ]
+        assert reached[2] > max(reached[:2]) + 0.1, "the broken leg seems to be the best"
+        trust = trust_of(measured_plan(client, plan, models=MODELS))
+        assert trust.pop("dense") < 0.15
+        assert min(trust.values()) > 0.7
+
+
 def test_a_lexical_leg_that_reads_words_otherwise_is_hardly_trusted(
     client: OpenSearch, index_name: str
 ) -> None:

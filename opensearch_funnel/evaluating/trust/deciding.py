@@ -10,7 +10,12 @@ import numpy as np
 from opensearch_funnel.core.plan import FunnelPlan, Fusion, LegName, Trust
 from opensearch_funnel.evaluating.trust.guard import Guarded, guarded, with_trust
 from opensearch_funnel.evaluating.trust.probed import Probed
-from opensearch_funnel.evaluating.trust.quality import beyond_chance, quality_ratios, trust_of
+from opensearch_funnel.evaluating.trust.quality import (
+    beyond_chance,
+    quality_ratios,
+    soundness,
+    trust_of,
+)
 
 RULE = 1
 """Another number for another way to measure: what the old one measured is not used again."""
@@ -71,11 +76,14 @@ def trusted_plan(plan: FunnelPlan, measured: Measured) -> FunnelPlan:
     ranks = np.mean([probe.reciprocal_ranks for probe in measured.own], axis=0).tolist()
     health = [beyond_chance(found, documents=measured.documents) for found in ranks]
     titles = measured.titles if measured.enough_titles else ()
-    ratios = quality_ratios(np.array([probe.ndcgs for probe in titles]).reshape(-1, len(legs)))
+    sound = soundness(health)
+    values = np.array([probe.ndcgs for probe in titles]).reshape(-1, len(legs))
+    ratios = quality_ratios(values, sound=sound)
     trusts = dict(zip(legs, trust_of(health, ratios), strict=True))
     fusion = replace(plan.fusion, full_match=round(measured.full_match, _DIGITS))
     first = with_trust(replace(plan, fusion=fusion, trust=Trust()), trusts)
-    kept = guarded(first, titles or measured.own, bound=_BOUND if titles else _BOUND_OF_OWN_WORDS)
+    bound = _BOUND if titles else _BOUND_OF_OWN_WORDS
+    kept = guarded(first, titles or measured.own, bound=bound, sound=sound)
     reason = _reason(kept, found=dict(zip(legs, ranks, strict=True)), measured=measured)
     trust = replace(kept.plan.trust, decided=True, reason=reason, index=measured.index)
     return replace(kept.plan, trust=trust)

@@ -41,7 +41,9 @@ class Guarded:
     mended: float
 
 
-def guarded(plan: FunnelPlan, probes: Sequence[Probed], *, bound: float) -> Guarded:
+def guarded(
+    plan: FunnelPlan, probes: Sequence[Probed], *, bound: float, sound: Sequence[float]
+) -> Guarded:
     """Trust the legs beside the best one less, until the fused order keeps the bound.
 
     Of all shares that do, about the largest one is taken (within 1 %).
@@ -50,10 +52,12 @@ def guarded(plan: FunnelPlan, probes: Sequence[Probed], *, bound: float) -> Guar
         plan: with trust as it was measured, fused by ``auto``.
         probes: what its legs found; one at least.
         bound: how much less nDCG@10 the fused order may have than the best leg.
+        sound: how far what probes say of each leg is to be believed (``soundness``): the best
+            leg is a sound one.
     """
     legs = plan.active_legs
     means = np.mean([probe.ndcgs for probe in probes], axis=0)
-    place = int(np.argmax(means))
+    place = int(np.argmax(means * np.asarray(sound)))
     best, reached = legs[place], float(means[place])
     others = [leg for leg in legs if leg != best]
 

@@ -68,7 +68,24 @@ def beyond_chance(found: float, *, documents: int) -> float:
     return max(found - chance, 0.0) / (1 - chance)
 
 
-def quality_ratios(values: Table) -> tuple[float, ...]:
+def soundness(health: Sequence[float]) -> tuple[float, ...]:
+    """Return how far what titles say of each leg is to be believed, the soundest leg by 1.
+
+    Documents without their title are encoded anew. A leg whose stored fields are broken would
+    find such a document among wrong ones, and seem to be the best.
+
+    Args:
+        health: mean reciprocal rank of each leg, beyond chance.
+
+    Example:
+        >>> [round(one, 2) for one in soundness((0.95, 0.0))]
+        [1.0, 0.02]
+    """
+    factors = [health_factor(found) for found in health]
+    return tuple(one / max(factors) for one in factors)
+
+
+def quality_ratios(values: Table, *, sound: Sequence[float]) -> tuple[float, ...]:
     """Return how much better each leg is than the others, as far as that is sure.
 
     The ratio of a leg's mean to the others' geometric mean, drawn towards 1 by as much as it
@@ -76,22 +93,28 @@ def quality_ratios(values: Table) -> tuple[float, ...]:
 
     Args:
         values: nDCG of each leg on each probe, ``(probes, legs)``.
+        sound: how far each leg's are to be believed (``soundness``).
 
     Returns:
-        One number above 0 a leg; 1 for a leg like the others.
+        One number above 0 a leg; 1 for a leg like the others, or one that is not sound.
 
     Example:
         >>> few, many = (np.array([[1.0, 0.0], [0.5, 0.5]] * n) for n in (2, 200))
-        >>> [round(one, 2) for one in quality_ratios(few)], [
-        ...     round(one, 2) for one in quality_ratios(many)]
-        ([1.14, 0.88], [1.69, 0.59])
+        >>> for some in (few, many):
+        ...     print([round(one, 2) for one in quality_ratios(some, sound=(1.0, 1.0))])
+        [1.14, 0.88]
+        [1.69, 0.59]
+        >>> [round(one, 2) for one in quality_ratios(many, sound=(0.02, 1.0))]
+        [1.02, 0.98]
     """
     if not len(values):
         return (1.0,) * int(values.shape[1])
-    logs = _log_ratios(values.sum(axis=0), count=len(values))
+    weights = np.asarray(sound, dtype=np.float64)
+    logs = _log_ratios(values.sum(axis=0), count=len(values), weights=weights)
     picks = np.random.default_rng(_SEED).integers(len(values), size=(_RESAMPLES, len(values)))
-    errors = _log_ratios(values[picks].sum(axis=1), count=len(values)).std(axis=0, ddof=1)
-    shrunk = logs * _SPREAD**2 / (_SPREAD**2 + errors**2)
+    drawn = _log_ratios(values[picks].sum(axis=1), count=len(values), weights=weights)
+    errors = drawn.std(axis=0, ddof=1)
+    shrunk = weights * logs * _SPREAD**2 / (_SPREAD**2 + errors**2)
     return tuple(map(float, np.exp(shrunk)))
 
 
@@ -110,14 +133,16 @@ def trust_of(health: Sequence[float], ratios: Sequence[float]) -> tuple[float, .
     return tuple(one / max(grown) for one in grown)
 
 
-def _log_ratios(sums: Table, *, count: int) -> Table:
+def _log_ratios(sums: Table, *, count: int, weights: Table) -> Table:
     """Return the logarithm of each leg's mean less the mean of that over the legs.
 
     Args:
         sums: over the probes, one a leg in the last dimension.
         count: of the probes.
+        weights: how much each leg counts in what is said of all.
     """
-    middle = np.maximum(sums.mean(axis=-1, keepdims=True) / count, _LEAST_PRIOR)
+    middle = np.average(sums, axis=-1, weights=weights)[..., None] / count
+    middle = np.maximum(middle, _LEAST_PRIOR)
     logs = np.log((sums + _PRIOR * middle) / (count + _PRIOR))
-    centred: Table = logs - logs.mean(axis=-1, keepdims=True)
+    centred: Table = logs - np.average(logs, axis=-1, weights=weights)[..., None]
     return centred

@@ -31,6 +31,7 @@ from opensearch_funnel.evaluating.trust.quality import (
 )
 
 AUTO = FunnelPlan.from_dict({"alias": "films", "fusion": {"technique": "auto"}})
+SOUND = (1.0, 1.0, 1.0)
 RANKS = st.lists(st.integers(1, 12), min_size=3, max_size=3)
 
 
@@ -100,6 +101,18 @@ def test_the_better_leg_at_titles_is_trusted_more_and_the_reason_says_so() -> No
     assert "flatters BM25" in few.trust.reason
 
 
+@pytest.mark.parametrize("broken", LEGS)
+def test_a_broken_leg_that_finds_texts_encoded_anew_is_no_better_for_it(broken: str) -> None:
+    """What it has stored is wrong, so that what is encoded now stands out among it."""
+    own = probes(40, **{**ALIKE, broken: 0})
+    titles = probes(100, **{"bm25": 4, "sparse": 5, "dense": 6, broken: 1})
+    made = trusted_plan(AUTO, Measured(own=own, titles=titles))
+    found = trusts(made)
+    assert found.pop(broken) < 0.06
+    assert min(found.values()) > 0.7
+    assert f"{broken} alone" not in made.trust.reason
+
+
 def test_with_few_probes_legs_are_fused_by_ranks() -> None:
     plan = replace(AUTO, fusion=replace(AUTO.fusion, rank_constant=30))
     made = trusted_plan(plan, Measured(own=probes(FEWEST_PROBES - 1, **ALIKE), index="u"))
@@ -124,7 +137,7 @@ def misleading(count: int) -> list[Probed]:
 
 
 def test_where_fusing_loses_to_the_best_leg_the_others_are_trusted_less() -> None:
-    found = guarded(AUTO, misleading(10), bound=0.02)
+    found = guarded(AUTO, misleading(10), bound=0.02, sound=SOUND)
     assert found.best == "dense"
     assert found.reached == 1.0
     assert found.fused == pytest.approx(ndcg_at(2))
@@ -142,7 +155,7 @@ def test_where_fusing_loses_to_the_best_leg_the_others_are_trusted_less() -> Non
 
 
 def test_a_plan_that_is_as_good_as_its_best_leg_stays() -> None:
-    found = guarded(AUTO, probes(10, **ALIKE), bound=0.02)
+    found = guarded(AUTO, probes(10, **ALIKE), bound=0.02, sound=SOUND)
     assert found.plan is AUTO
     assert found.share == 1
 
@@ -199,8 +212,10 @@ def test_legs_have_no_order(
     rows: list[list[float]], order: Sequence[int], health: list[float]
 ) -> None:
     table = np.array(rows)
-    ratios = quality_ratios(table)
-    assert quality_ratios(table[:, order]) == pytest.approx([ratios[place] for place in order])
+    ratios = quality_ratios(table, sound=SOUND)
+    assert quality_ratios(table[:, order], sound=SOUND) == pytest.approx(
+        [ratios[place] for place in order]
+    )
     told = trust_of(health, ratios)
     assert max(told) == 1
     assert min(told) > 0
@@ -214,7 +229,9 @@ def test_trust_has_no_jumps(rows: list[list[float]], leg: int, place: int) -> No
     table = np.array(rows)
     near = table.copy()
     near[place % len(rows), leg] += 1e-7
-    assert quality_ratios(near) == pytest.approx(quality_ratios(table), abs=1e-4)
+    assert quality_ratios(near, sound=SOUND) == pytest.approx(
+        quality_ratios(table, sound=SOUND), abs=1e-4
+    )
 
 
 @settings(max_examples=25)
