@@ -1,0 +1,74 @@
+"""``scripts/study-fusion``: run the study and write its figures, tables and drawings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from benchmarks.fusion_study.plots import draw
+from benchmarks.fusion_study.study import Study
+from benchmarks.fusion_study.tables import constants_table, tables
+from opensearch_funnel.build.evaluation import Bench
+from opensearch_funnel.cli.progress import terminal_progress
+from opensearch_funnel.core.errors import FunnelError
+from opensearch_funnel.engine.client import connect
+from opensearch_funnel.settings import Settings
+
+_SHARES = "shares"
+
+
+def main() -> int:
+    """Run from the shell; exit status 1 where something is missing."""
+    parser = argparse.ArgumentParser(prog="study-fusion", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="constants and main tables alone")
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/fusion"), help="folder to write to [docs/fusion]"
+    )
+    parser.add_argument(
+        "--kept", type=Path, help="folder for what was found [fusion-study in FUNNEL_HOME]"
+    )
+    parser.add_argument("--datasets", type=Path, help="scifact, msrd_movies, cranfield")
+    parser.add_argument(
+        "--trusts",
+        type=Path,
+        help='JSON {"scifact": {"bm25": 1, …}, …}: measured trust, for a column of its own',
+    )
+    given = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level="WARNING", format="%(levelname)s %(message)s")
+    logging.getLogger("opensearch").setLevel(logging.ERROR)
+    settings = Settings()
+    trusts = json.loads(given.trusts.read_text(encoding="utf-8")) if given.trusts else None
+    try:
+        with terminal_progress() as progress:
+            study = Study(
+                bench=Bench(client=connect(settings), settings=settings, progress=progress),
+                folder=given.kept or settings.home / "fusion-study",
+                datasets=given.datasets or settings.datasets,
+            )
+            found = study.run(quick=given.quick, trusts=trusts)
+    except FunnelError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    given.output.mkdir(parents=True, exist_ok=True)
+    if not given.quick:
+        draw(found, given.output)
+    kept = {name: value for name, value in found.items() if name != _SHARES}
+    lines = json.dumps(kept, indent=1, ensure_ascii=False)
+    (given.output / "study.json").write_text(lines + "\n", encoding="utf-8")
+    (given.output / "tables.md").write_text(tables(found), encoding="utf-8")
+    sys.stdout.write(constants_table(found["constants"]) + "\n")
+    for name in found["left_out"]:
+        sys.stdout.write(f"left out: {name}, which cannot be had on this machine\n")
+    missed = [row for row in found["rows"] if row["short"]]
+    sys.stdout.write(
+        f"{len(missed)} of {len(found['rows'])} cases miss their goal; "
+        f"tables: {given.output / 'tables.md'}\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
