@@ -79,46 +79,63 @@ def trust_in(case: Case) -> tuple[float, ...]:
 def fit(cases: Sequence[Case], recipe: Recipe) -> Weighting:
     """Fit the constants of a weighting.
 
-    A ridge pulls the legs towards counting alike where the evidence is an average one, and each
-    slope towards 0.
-
     Args:
         cases: to be fitted on; queries without a relevant document among the hits are left out.
         recipe: what is fitted.
     """
     from scipy.optimize import minimize
 
-    parts: dict[str, set[str]] = {}
-    for case in cases:
-        parts.setdefault(case.collection, set()).add(case.part)
-    used = [case for case in cases if recipe.kinds.get(case.variant.kind, 0.0) > 0]
-    scale = _Scale.of(used, recipe.features)
-    packs = [
-        _Pack.of(
-            case,
-            scale=scale,
-            weight=recipe.kinds[case.variant.kind] / len(parts[case.collection]),
-        )
-        for case in used
-    ]
-    total = sum(pack.weight for pack in packs)
+    objective = Objective.of(cases, recipe)
+    start = np.zeros(len(LEGS) + len(recipe.features))
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+    return objective.weighting(found.x)
 
-    def loss(at: Floats) -> tuple[float, Floats]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What a fit makes small: minus the smooth nDCG@10, each collection with one weight.
+
+    A ridge pulls the legs towards counting alike where the evidence is an average one, and each
+    slope towards 0.
+    """
+
+    scale: _Scale
+    packs: Sequence[_Pack]
+
+    @classmethod
+    def of(cls, cases: Sequence[Case], recipe: Recipe) -> Objective:
+        """Prepare cases to be fitted on."""
+        used = [case for case in cases if recipe.kinds.get(case.variant.kind, 0.0) > 0]
+        parts: dict[str, set[str]] = {}
+        for case in used:
+            parts.setdefault(case.collection, set()).add(case.part)
+        scale = _Scale.of(used, recipe.features)
+        weights = [recipe.kinds[case.variant.kind] / len(parts[case.collection]) for case in used]
+        packs = [
+            _Pack.of(case, scale=scale, weight=weight / sum(weights))
+            for case, weight in zip(used, weights, strict=True)
+        ]
+        return cls(scale=scale, packs=packs)
+
+    def __call__(self, at: Floats) -> tuple[float, Floats]:
+        """Return its value and its gradient.
+
+        Args:
+            at: the lean of each leg, then the slope of each feature, on the scale of the fit.
+        """
         lean, slopes = at[: len(LEGS)], at[len(LEGS) :]
-        value, gradient = 0.0, np.zeros_like(at)
-        for pack in packs:
-            own, lean_slope, slope_slope = pack.loss(lean, slopes)
-            share = pack.weight / total
-            value += share * own
-            gradient += share * np.concatenate([lean_slope, slope_slope])
         level = lean - lean.mean()
-        value += _RIDGE * float(slopes @ slopes) + _RIDGE_LEAN * float(level @ level)
-        gradient += 2 * np.concatenate([_RIDGE_LEAN * level, _RIDGE * slopes])
+        value = _RIDGE * float(slopes @ slopes) + _RIDGE_LEAN * float(level @ level)
+        gradient = 2 * np.concatenate([_RIDGE_LEAN * level, _RIDGE * slopes])
+        for pack in self.packs:
+            own, by_lean, by_slope = pack.loss(lean, slopes)
+            value += pack.weight * own
+            gradient += pack.weight * np.concatenate([by_lean, by_slope])
         return value, gradient
 
-    start = np.zeros(len(LEGS) + len(recipe.features))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
-    return scale.weighting(found.x)
+    def weighting(self, at: Floats) -> Weighting:
+        """Return what a place stands for, on the scale of the signals."""
+        return self.scale.weighting(at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ def best_mix(case: Case, *, steps: int = 4) -> Floats:
         for one in range(steps + 1)
         for other in range(steps + 1 - one)
     ]
-    return np.max([fused(case, [part / steps for part in mix]) for mix in mixes], axis=0)
+    best: Floats = np.max([fused(case, [part / steps for part in mix]) for mix in mixes], axis=0)
+    return best
 
 
 def _ndcg(case: Case, scores: NDArray[np.floating]) -> Floats:

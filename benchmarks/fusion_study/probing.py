@@ -52,9 +52,10 @@ def probes_of(documents: Sequence[Document], *, kind: ProbeKind) -> list[Probe]:
             asks, the rest answers. ``words``: four longer words of it ask; nothing is taken away.
 
     Example:
-        >>> one = Document("a", {"title": "Heat", "text": "A thief robs a bank in the big city."})
-        >>> probes_of([one], kind="words")[0].doc_id
-        'a'
+        >>> told = "They rob one bank after another, until a detective finds them."
+        >>> one = Document("a", {"title": "Armed robbery", "text": told})
+        >>> probes_of([one], kind="title")[0].text
+        'Armed robbery'
     """
     drawn = random.Random(f"{_SEED} {kind}")  # noqa: S311 - not for secrets
     made: list[Probe] = []

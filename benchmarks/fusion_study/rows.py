@@ -109,7 +109,7 @@ def short_in_all(rows: Sequence[Row], *, kind: Kind) -> tuple[float, int]:
 
     Example:
         >>> short_in_all([], kind="natural")
-        (0.0, 0)
+        (0, 0)
     """
     missed = [row.short for row in rows if row.kind == kind and row.short > 0]
     return round(sum(missed), _DIGITS), len(missed)
