@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fusion_study.found import LEGS, SPOILED, Asked
+from benchmarks.fusion_study.found import LEGS, SPOILED, Asked, Hits
 from benchmarks.fusion_study.signals import SIGNALS, Floats, signals_of
-from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.normalization import min_max
 
 Kind = Literal["natural", "permuted", "degraded"]
@@ -127,16 +126,21 @@ class Case:
         return self.signals[:, SIGNALS.index(name)]
 
 
-def hits_of(
-    asked: Asked, variant: Variant, *, renamed: Mapping[str, str]
-) -> dict[str, list[LegHit]]:
-    """Return what the legs found, after what a variant does to them."""
+def found_in(asked: Asked, variant: Variant, *, renamed: Mapping[str, str]) -> dict[str, Hits]:
+    """Return what the legs found, after what a variant does to them.
+
+    Args:
+        asked: a query.
+        variant: what is done.
+        renamed: the document that another one's place is given to (``permuted``).
+    """
     found = {}
     for leg in LEGS:
         spoiled = leg in variant.legs
-        column = SPOILED[leg] if spoiled and variant.kind == "degraded" else leg
-        other = renamed if spoiled and variant.kind == "permuted" else None
-        found[leg] = asked.columns[column].as_leg_hits(renamed=other)
+        hits = asked.columns[SPOILED[leg] if spoiled and variant.kind == "degraded" else leg]
+        if spoiled and variant.kind == "permuted":
+            hits = replace(hits, ids=[renamed[one] for one in hits.ids])
+        found[leg] = hits
     return found
 
 
@@ -162,7 +166,10 @@ def signals_of_all(
     return np.array(
         [
             signals_of(
-                hits_of(one, variant, renamed=renamed),
+                {
+                    leg: hits.as_leg_hits()
+                    for leg, hits in found_in(one, variant, renamed=renamed).items()
+                },
                 text=one.text,
                 full_match=match,
                 full_coverage=coverage * one.mass,
@@ -176,7 +183,7 @@ def arrays_of(
     asked: Sequence[Asked], variant: Variant, *, renamed: Mapping[str, str]
 ) -> dict[str, NDArray[np.float32]]:
     """Return the arrays of a case that tell of documents: scores, ranks and gains."""
-    rows = [_documents(one, hits_of(one, variant, renamed=renamed)) for one in asked]
+    rows = [_documents(found_in(one, variant, renamed=renamed), grades=one.grades) for one in asked]
     width = max(1, *(len(row.gains) for row in rows))
     shape = (len(rows), width)
     arrays = {
@@ -199,22 +206,23 @@ class _Documents:
     gains: NDArray[np.float32]
 
 
-def _documents(asked: Asked, legs: Mapping[str, Sequence[LegHit]]) -> _Documents:
-    ranks: dict[str, list[float]] = {}
-    scores: dict[str, list[float]] = {}
-    for column, hits in enumerate(legs.values()):
-        raw = np.array([hit.score for hit in hits], dtype=np.float32)
-        for place, (hit, score) in enumerate(zip(hits, min_max(raw), strict=True), start=1):
-            ranks.setdefault(hit.doc_id, [np.inf] * len(legs))[column] = place
-            scores.setdefault(hit.doc_id, [0.0] * len(legs))[column] = float(score)
-    gains = {doc_id: max(0, asked.grades.get(doc_id, 0)) for doc_id in ranks}
-    kept = sorted(d for d, own in ranks.items() if gains[d] or min(own) <= _DEEP)
-    shape = (len(kept), len(legs))
-    return _Documents(
-        np.array([scores[d] for d in kept], dtype=np.float32).reshape(shape),
-        np.array([ranks[d] for d in kept], dtype=np.float32).reshape(shape),
-        np.array([gains[d] for d in kept], dtype=np.float32),
+def _documents(legs: Mapping[str, Hits], *, grades: Mapping[str, int]) -> _Documents:
+    names, place = np.unique(
+        np.concatenate([np.array(hits.ids, dtype=str) for hits in legs.values()]),
+        return_inverse=True,
     )
+    shape = (len(names), len(legs))
+    ranks = np.full(shape, np.inf, dtype=np.float32)
+    normalized = np.zeros(shape, dtype=np.float32)
+    start = 0
+    for column, hits in enumerate(legs.values()):
+        own = place[start : start + len(hits.ids)]
+        ranks[own, column] = np.arange(1, len(own) + 1)
+        normalized[own, column] = min_max(np.array(hits.scores, dtype=np.float32))
+        start += len(own)
+    gains = np.array([max(0, grades.get(str(name), 0)) for name in names], dtype=np.float32)
+    kept = (gains > 0) | (ranks.min(axis=1, initial=np.inf) <= _DEEP)
+    return _Documents(normalized[kept], ranks[kept], gains[kept])
 
 
 def ideal_of(asked: Sequence[Asked]) -> Floats:

@@ -26,10 +26,9 @@ class Hits:
     scores: Sequence[float]
     numbers: Sequence[int]
 
-    def as_leg_hits(self, *, renamed: Mapping[str, str] | None = None) -> list[LegHit]:
-        """Return them as the product has them, under other names where ``renamed`` has one."""
-        ids = self.ids if renamed is None else [renamed[one] for one in self.ids]
-        rows = zip(ids, self.scores, self.numbers, strict=True)
+    def as_leg_hits(self) -> list[LegHit]:
+        """Return them as the product has them."""
+        rows = zip(self.ids, self.scores, self.numbers, strict=True)
         return [LegHit(doc_id=d, score=s, doc_number=n) for d, s, n in rows]
 
 

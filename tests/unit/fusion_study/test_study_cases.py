@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.fusion_study.cases import VARIANTS, hits_of, permuted
+from benchmarks.fusion_study.cases import VARIANTS, Variant, found_in, permuted
 from benchmarks.fusion_study.constants import in_the_product
 from benchmarks.fusion_study.found import LEGS, SPOILED, Asked, Hits, load_asked, save_asked
 from benchmarks.fusion_study.fusing import alone, best_mix, fused, reciprocal
 from benchmarks.fusion_study.signals import SIGNALS, signals_of
 from opensearch_funnel.core.fusion import FusedHit
 from opensearch_funnel.core.fusion import fused as product_fused
+from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import Fusion
 from opensearch_funnel.core.query_weights import evidence
 from opensearch_funnel.evaluating.measures import Measure, measure_run
 from tests.unit.fusion_study.small import DOCUMENTS, asked, case_of
 
 NDCG = Measure("nDCG", 10)
+
+
+def hits_of(
+    query: Asked, variant: Variant, *, renamed: Mapping[str, str]
+) -> dict[str, list[LegHit]]:
+    found = found_in(query, variant, renamed=renamed)
+    return {leg: hits.as_leg_hits() for leg, hits in found.items()}
 
 
 def fuse(query: Asked, fusion: Fusion, weights: tuple[float, ...]) -> Sequence[FusedHit]:
