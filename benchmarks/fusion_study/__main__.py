@@ -6,7 +6,9 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.fusion_study.plots import draw
 from benchmarks.fusion_study.study import Study
@@ -18,6 +20,33 @@ from opensearch_funnel.engine.client import connect
 from opensearch_funnel.settings import Settings
 
 _SHARES = "shares"
+
+
+def as_lines(figures: Mapping[str, Any]) -> str:
+    """Return figures as JSON, one line for each part of a part.
+
+    Example:
+        >>> print(as_lines({"a": [1, 2], "b": {"c": {"d": 3}}}), end="")
+        {
+        "a": [
+        1,
+        2
+        ],
+        "b": {
+        "c": {"d": 3}
+        }
+        }
+    """
+    parts = []
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            inside = [f"{json.dumps(key)}: {json.dumps(own)}" for key, own in value.items()]
+            opened, closed = "{", "}"
+        else:
+            inside, opened, closed = [json.dumps(own) for own in value], "[", "]"
+        lines = ",\n".join(inside)
+        parts.append(f"{json.dumps(name)}: {opened}\n{lines}\n{closed}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def main() -> int:
@@ -56,8 +85,7 @@ def main() -> int:
     if not given.quick:
         draw(found, given.output)
     kept = {name: value for name, value in found.items() if name != _SHARES}
-    lines = json.dumps(kept, indent=1, ensure_ascii=False)
-    (given.output / "study.json").write_text(lines + "\n", encoding="utf-8")
+    (given.output / "study.json").write_text(as_lines(kept), encoding="utf-8")
     (given.output / "tables.md").write_text(tables(found), encoding="utf-8")
     sys.stdout.write(constants_table(found["constants"]) + "\n")
     for name in found["left_out"]:

@@ -11,6 +11,7 @@ from benchmarks.fusion_study.cases import KINDS, Case, Kind
 from benchmarks.fusion_study.features import PRODUCT
 from benchmarks.fusion_study.fitting import Recipe
 from benchmarks.fusion_study.folds import (
+    AUTO,
     DEFAULT,
     EQUAL,
     RRF,
@@ -19,6 +20,8 @@ from benchmarks.fusion_study.folds import (
     left_out,
 )
 from benchmarks.fusion_study.fusing import best_mix
+from benchmarks.fusion_study.rows import Gain
+from benchmarks.fusion_study.signals import Floats
 from opensearch_funnel.core.progress import SILENT, Progress
 
 _HALF = 0.5
@@ -34,7 +37,7 @@ def _instead(name: str, other: str) -> tuple[str, ...]:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "auto": Recipe(),
+    AUTO: Recipe(),
     "without the gap": Recipe(features=_without("gap")),
     "without agreement": Recipe(features=_without("agreement")),
     "without the match": Recipe(features=_without("match")),
@@ -59,12 +62,14 @@ class Tried:
     Attributes:
         name: of the way.
         means: nDCG@10, the mean over the cases of a kind.
+        auto_gains: what ``auto`` has more than it, the mean over the natural cases.
         short: by how much the goals of a kind are missed, all cases together.
         missed: how many of them are.
     """
 
     name: str
     means: Mapping[Kind, float]
+    auto_gains: Gain
     short: Mapping[Kind, float]
     missed: Mapping[Kind, int]
 
@@ -78,32 +83,41 @@ def tried(
         cases: all of them.
         references: of each case, in the same order.
         progress: hears of each way.
+
+    Returns:
+        Fixed weights first, then ``RECIPES``, then the best that any mix could give.
     """
     goals = [own.goal(case) for case, own in zip(cases, references, strict=True)]
-    found = [
-        _tried(name, cases, goals, [own.mean(name) for own in references])
-        for name in (RRF, EQUAL, DEFAULT)
-    ]
+    values = {name: [own.values[name] for own in references] for name in (RRF, EQUAL, DEFAULT)}
     with progress.task("ablations", total=len(RECIPES) + 1, unit="ways") as advance:
         for name, recipe in RECIPES.items():
             weightings = left_out(cases, recipe)
-            values = [float(automatic(case, weightings).mean()) for case in cases]
-            found.append(_tried(name, cases, goals, values))
+            values[name] = [automatic(case, weightings) for case in cases]
             advance(1)
-        ceiling = [float(best_mix(case).mean()) for case in cases]
-        found.append(_tried(CEILING, cases, goals, ceiling))
+        values[CEILING] = [best_mix(case) for case in cases]
         advance(1)
-    return found
+    return [
+        _tried(name, cases, goals=goals, values=own, auto=values[AUTO])
+        for name, own in values.items()
+    ]
 
 
 def _tried(
-    name: str, cases: Sequence[Case], goals: Sequence[float], values: Sequence[float]
+    name: str,
+    cases: Sequence[Case],
+    *,
+    goals: Sequence[float],
+    values: Sequence[Floats],
+    auto: Sequence[Floats],
 ) -> Tried:
     means, short, missed = {}, {}, {}
     for kind in KINDS:
         places = [place for place, case in enumerate(cases) if case.variant.kind == kind]
-        means[kind] = round(float(np.mean([values[place] for place in places])), _DIGITS)
-        below = [max(0.0, goals[place] - values[place]) for place in places]
+        reached = [float(values[place].mean()) for place in places]
+        means[kind] = round(float(np.mean(reached)), _DIGITS)
+        below = [max(0.0, goals[p] - own) for p, own in zip(places, reached, strict=True)]
         short[kind] = round(sum(below), _DIGITS)
         missed[kind] = sum(one > 0 for one in below)
-    return Tried(name=name, means=means, short=short, missed=missed)
+    natural = [place for place, case in enumerate(cases) if case.variant.kind == "natural"]
+    gains = Gain.over_cases([auto[place] - values[place] for place in natural])
+    return Tried(name=name, means=means, auto_gains=gains, short=short, missed=missed)

@@ -25,7 +25,7 @@ BROKEN = 0.02
 _SOFT = 0.02
 """Fused scores that differ by this much are told apart by about three to one."""
 _SOFT_CUT = 0.5
-_QUERIES = 100
+_QUERIES = 300
 _DEEP = 40
 _RIDGE, _RIDGE_LEAN = 3e-3, 1e-2
 _STEPS = 60

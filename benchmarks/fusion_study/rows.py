@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchmarks.fusion_study.cases import Case, Kind
 from benchmarks.fusion_study.fitting import Weighting
 from benchmarks.fusion_study.folds import (
@@ -19,6 +21,8 @@ from benchmarks.fusion_study.signals import Floats
 from opensearch_funnel.evaluating.measures import bootstrap_interval
 
 _DIGITS = 4
+_SAMPLES = 1000
+_SEED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,30 @@ class Gain:
         """Compare values of the same queries."""
         each = dict(zip(map(str, range(len(values))), (values - others).tolist(), strict=True))
         low, high = bootstrap_interval(each)
-        return cls(
-            mean=round(sum(each.values()) / len(each), _DIGITS),
-            low=round(low, _DIGITS),
-            high=round(high, _DIGITS),
-        )
+        return cls.rounded(sum(each.values()) / len(each), low, high)
+
+    @classmethod
+    def over_cases(cls, differences: Sequence[Floats]) -> Gain:
+        """Return the mean over cases of the mean over queries.
+
+        Queries are drawn anew inside each case; which cases there are is not left to chance.
+
+        Args:
+            differences: of each query, case by case.
+        """
+        rng = np.random.default_rng(_SEED)
+        drawn = np.zeros(_SAMPLES)
+        for each in differences:
+            places = rng.integers(len(each), size=(_SAMPLES, len(each)))
+            drawn += each[places].mean(axis=1) / len(differences)
+        mean = float(np.mean([each.mean() for each in differences]))
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return cls.rounded(mean, float(low), float(high))
+
+    @classmethod
+    def rounded(cls, mean: float, low: float, high: float) -> Gain:
+        """Keep four digits: no more are certain."""
+        return cls(mean=round(mean, _DIGITS), low=round(low, _DIGITS), high=round(high, _DIGITS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

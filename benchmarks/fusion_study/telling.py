@@ -103,15 +103,17 @@ def same_order(told: Mapping[str, float], real: Mapping[str, float]) -> float:
 
 
 def dense_shares(weights: Floats, case: Case) -> dict[str, list[float]]:
-    """Return the dense leg's weight of each query, with two signals beside it, to be drawn.
+    """Return the dense leg's weight of each query, its gap beyond the others', and the match.
 
     Args:
         weights: ``(queries, legs)``.
         case: the same queries.
     """
     column = LEGS.index("dense")
+    gap = case.signal("gap")
+    ahead = gap[:, column] - np.delete(gap, column, axis=1).mean(axis=1)
     return {
         "weight": [round(one, _DIGITS) for one in weights[:, column].tolist()],
-        "gap": [round(one, _DIGITS) for one in case.signal("gap")[:, column].tolist()],
+        "gap": [round(one, _DIGITS) for one in ahead.tolist()],
         "match": [round(one, _DIGITS) for one in case.signal("match")[:, 0].tolist()],
     }
