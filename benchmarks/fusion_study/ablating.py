@@ -19,7 +19,7 @@ from benchmarks.fusion_study.folds import (
     automatic,
     left_out,
 )
-from benchmarks.fusion_study.fusing import best_mix
+from benchmarks.fusion_study.fusing import best_mix, fused
 from benchmarks.fusion_study.rows import Gain
 from benchmarks.fusion_study.signals import Floats
 from opensearch_funnel.core.progress import SILENT, Progress
@@ -52,6 +52,7 @@ RECIPES: Mapping[str, Recipe] = {
     "fitted without degraded legs": Recipe(kinds={"natural": 1.0, "permuted": _HALF}),
     "fitted on natural legs alone": Recipe(kinds={"natural": 1.0}),
 }
+UNTOLD = "auto, not told which leg is permuted"
 CEILING = "best mix of each query"
 
 
@@ -63,6 +64,7 @@ class Tried:
         name: of the way.
         means: nDCG@10, the mean over the cases of a kind.
         auto_gains: what ``auto`` has more than it, the mean over the natural cases.
+        natural: nDCG@10 of each natural case, by its part.
         short: by how much the goals of a kind are missed, all cases together.
         missed: how many of them are.
     """
@@ -70,6 +72,7 @@ class Tried:
     name: str
     means: Mapping[Kind, float]
     auto_gains: Gain
+    natural: Mapping[str, float]
     short: Mapping[Kind, float]
     missed: Mapping[Kind, int]
 
@@ -93,6 +96,10 @@ def tried(
         for name, recipe in RECIPES.items():
             weightings = left_out(cases, recipe)
             values[name] = [automatic(case, weightings) for case in cases]
+            if name == AUTO:
+                values[UNTOLD] = [
+                    fused(case, weightings[case.family].weights(case)) for case in cases
+                ]
             advance(1)
         values[CEILING] = [best_mix(case) for case in cases]
         advance(1)
@@ -120,4 +127,11 @@ def _tried(
         missed[kind] = sum(one > 0 for one in below)
     natural = [place for place, case in enumerate(cases) if case.variant.kind == "natural"]
     gains = Gain.over_cases([auto[place] - values[place] for place in natural])
-    return Tried(name=name, means=means, auto_gains=gains, short=short, missed=missed)
+    return Tried(
+        name=name,
+        means=means,
+        auto_gains=gains,
+        natural={cases[p].part: round(float(values[p].mean()), _DIGITS) for p in natural},
+        short=short,
+        missed=missed,
+    )

@@ -10,13 +10,14 @@ import numpy as np
 from benchmarks.fusion_study.cases import KINDS
 from benchmarks.fusion_study.folds import AUTO, REFERENCES, SYSTEMS, TRUSTED
 from benchmarks.fusion_study.found import LEGS
+from benchmarks.fusion_study.telling import BETWEEN
 
 Study = Mapping[str, Any]
 
 _ABOUT = (
     "Written by `scripts/study-fusion`; [fusion.md](../fusion.md#the-study) says what they mean. "
-    "nDCG@10 of sets that took no part in the fit of `auto`; ! where it misses its goal. As shipped: "
-    "by the product's constants, which were learnt on some of these sets. Gains have 95 % "
+    "nDCG@10 of sets that took no part in the fit of `auto`; ! where it misses its goal. As "
+    "shipped: by the product's constants, which were learnt on some of these sets. Gains have 95 % "
     "intervals of the paired bootstrap; those of ablations are means over the natural sets."
 )
 
@@ -29,6 +30,8 @@ def tables(study: Study) -> str:
         blocks += [f"## Legs: {kind}", values_table(rows), gains_table(rows)]
     if "ablations" in study:
         blocks += ["## Ablations", ablations_table(study["ablations"])]
+        blocks += ["## Ablations by set: nDCG@10 less that of auto"]
+        blocks += [ablations_by_set(study["ablations"])]
         blocks += ["## Signals", correlations_table(study["correlations"])]
         blocks += ["## Probes and teacher", probes_table(study["probes"])]
     return "\n\n".join(blocks) + "\n"
@@ -87,16 +90,27 @@ def ablations_table(ablations: Sequence[Mapping[str, Any]]) -> str:
     return table(("", *heads), lines)
 
 
+def ablations_by_set(ablations: Sequence[Mapping[str, Any]]) -> str:
+    """Lay out how far each way is from ``auto`` on each set as it is."""
+    auto = next(one["natural"] for one in ablations if one["name"] == AUTO)
+    others = [one for one in ablations if one["natural"] != auto]
+    lines = [
+        (part, f"{value:.4f}", *(f"{one['natural'][part] - value:+.4f}" for one in others))
+        for part, value in auto.items()
+    ]
+    return table(("set", AUTO, *(one["name"] for one in others)), lines)
+
+
 def correlations_table(told: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Lay out how far each signal goes with a leg's nDCG@10: the mean over sets, and the range."""
     lines = []
     for name in next(iter(told.values())):
         cells = []
-        for leg in LEGS:
-            each = [own[name][leg] for own in told.values()]
+        for of in (*LEGS, BETWEEN):
+            each = [own[name][of] for own in told.values()]
             cells.append(f"{np.mean(each):+.2f} ({min(each):+.2f} to {max(each):+.2f})")
         lines.append((name, *cells))
-    return table(("signal", *LEGS), lines)
+    return table(("signal", *LEGS, "between the legs of a query"), lines)
 
 
 def probes_table(probes: Mapping[str, Mapping[str, Any]]) -> str:

@@ -14,6 +14,8 @@ from benchmarks.fusion_study.found import LEGS, Asked
 from benchmarks.fusion_study.fusing import alone
 from benchmarks.fusion_study.signals import Floats
 
+BETWEEN = "between"
+
 _DIGITS = 3
 
 
@@ -24,21 +26,32 @@ def correlations(case: Case) -> dict[str, dict[str, float]]:
         case: the queries.
 
     Returns:
-        By feature, by leg; 0 where one of the two is the same for all queries.
+        By feature, by leg; and under ``BETWEEN`` how far a leg that has more of it than the other
+        legs of the same query is better than they are. That alone can guide weights.
     """
-    from scipy.stats import spearmanr
-
+    reached = np.stack([alone(case, leg) for leg in LEGS], axis=1)
     told: dict[str, dict[str, float]] = {}
     for name, feature in FEATURES.items():
-        read = feature.read(case)
-        told[name] = {}
-        for place, leg in enumerate(LEGS):
-            values, reached = read[:, place], alone(case, leg)
-            flat = np.ptp(values) == 0 or np.ptp(reached) == 0
-            told[name][leg] = (
-                0.0 if flat else round(float(spearmanr(values, reached).statistic), _DIGITS)
-            )
+        read, spoken = feature.read(case), feature.values(case)
+        told[name] = {
+            leg: _together(read[:, place], reached[:, place]) for place, leg in enumerate(LEGS)
+        }
+        told[name][BETWEEN] = _together(_beyond_mean(spoken), _beyond_mean(reached))
     return told
+
+
+def _beyond_mean(values: Floats) -> Floats:
+    beyond: Floats = values - values.mean(axis=1, keepdims=True)
+    return beyond.ravel()
+
+
+def _together(values: Floats, others: Floats) -> float:
+    """Return Spearman's correlation; 0 where one of the two is always the same."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(values) == 0 or np.ptp(others) == 0:
+        return 0.0
+    return round(float(spearmanr(values, others).statistic), _DIGITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

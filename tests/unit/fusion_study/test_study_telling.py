@@ -101,3 +101,10 @@ def test_a_teacher_prefers_the_leg_whose_hits_it_likes(tmp_path: Path) -> None:
     assert told.values == {"bm25": 0.5, "sparse": 0.0, "dense": 1.0}
     again = taught([query], teacher=teacher, texts=texts, own_left_out=True, kept_at=path)
     assert (again, teacher.asked) == (told, 1)
+
+
+def test_what_tells_legs_apart_is_told_beside_what_tells_queries_apart() -> None:
+    told = correlations(case_of(asked(1, queries=60)))
+    assert told["gap"]["between"] > 0.3
+    # One number for all three legs, of which one is left out: no leg is told from the other two.
+    assert abs(told["words"]["between"]) < 0.2
