@@ -58,12 +58,11 @@ def fusion_line(plan: FunnelPlan) -> str:
     """Say how a plan's legs are fused, and how far each is trusted where that was measured.
 
     Example:
-        >>> from opensearch_funnel.core.plan import FunnelPlan
+        >>> from opensearch_funnel.core.plan import FunnelPlan, Fusion
         >>> fusion_line(FunnelPlan(alias="films"))
+        'auto: not measured yet'
+        >>> fusion_line(FunnelPlan(alias="films", fusion=Fusion(technique="min_max")))
         'min_max'
-        >>> auto = {"fusion": {"technique": "auto"}, "trust": {"reason": "dense 1.00, …"}}
-        >>> fusion_line(FunnelPlan.from_dict({"alias": "films", **auto}))
-        'auto: dense 1.00, …'
     """
     technique = plan.fusion.technique
     told = technique == "auto" or plan.trust.thin

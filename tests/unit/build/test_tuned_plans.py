@@ -11,13 +11,14 @@ import pytest
 from opensearch_funnel.build.tuning import TuneRequest, parts_of, with_legs, with_rerank
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.held_out import is_held_out
-from opensearch_funnel.core.plan import FunnelPlan, PerQuery, Reranking
+from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, PerQuery, Reranking, Trust
 from opensearch_funnel.evaluating.replaying.record import Floats
 from opensearch_funnel.evaluating.replaying.setting import Setting
+from opensearch_funnel.evaluating.tuning.grid import fusion_grid
 from opensearch_funnel.evaluating.tuning.search import Options, Tuning, tune
 
 RULE = PerQuery(feature="digits", at_least=1, bm25=4.0, sparse=1.0, dense=1.0)
-PLAN = FunnelPlan(alias="films", per_query=RULE)
+PLAN = FunnelPlan(alias="films", fusion=Fusion(technique="min_max"), per_query=RULE)
 PRESENT = Setting.of(PLAN)
 IDS = [f"q{number}" for number in range(100)]
 
@@ -84,3 +85,14 @@ def test_without_a_dev_split_what_no_training_touches_is_kept_for_reranking(
     assert all(is_held_out(str(query.query_id)) for query in for_rerank.queries)
     with pytest.raises(InputError, match=r"no qrels/learn\.tsv to tune on"):
         parts_of(folder, TuneRequest(train="learn"))
+
+
+def test_weights_that_were_tuned_stand_without_trust() -> None:
+    measured = Trust(dense=0.5, decided=True, reason="…", index="u")
+    plan = FunnelPlan(alias="films", fusion=Fusion(technique="auto"), trust=measured)
+    other = next(one for one in fusion_grid(LEGS) if len(one.legs) == len(LEGS))
+    chosen = with_legs(plan, searched(other, gain=0.1))
+    assert chosen.fusion.technique != "auto"
+    assert chosen.trust == Trust()
+    assert chosen.weights == other.shares
+    assert with_legs(plan, searched(other, gain=-0.1)) == plan
