@@ -26,14 +26,12 @@ class Part:
         family: what it is akin to: constants are never fitted on anything of the same family.
         dataset: the queries, at most 500 of a test split and 300 of any other.
         fitted: whether constants may be fitted on it.
-        titled: whether its documents have titles.
     """
 
     collection: str
     family: str
     dataset: Dataset
     fitted: bool
-    titled: bool
 
     @property
     def name(self) -> str:
@@ -50,7 +48,6 @@ class _Known:
         family: see ``Part``.
         fitted: the splits that constants may be fitted on.
         shown: the splits that are only measured on.
-        titled: whether its documents have titles.
         made: writes the folder; ``None`` for a set that is there.
     """
 
@@ -58,7 +55,6 @@ class _Known:
     family: str
     fitted: Sequence[str] = ()
     shown: Sequence[str] = ()
-    titled: bool = True
     made: Callable[[Path, Path], None] | None = None
 
 
@@ -87,12 +83,10 @@ _ALL = (
     _Known(name="msrd_movies", family="mov", shown=_TEST, fitted=("dev", "train")),
     _Known(name="cranfield", family="cran", shown=_TEST),
     _Known(name="python-stdlib", family="py", shown=_TEST, fitted=("dev",), made=_demo),
-    _Known(name="pycode", family="code", fitted=_TEST, titled=False, made=_pairs(functions)),
+    _Known(name="pycode", family="code", fitted=_TEST, made=_pairs(functions)),
     _Known(name="debian", family="deb", fitted=_TEST, made=_pairs(descriptions)),
-    _Known(name="scifact_body", family="sci", fitted=_TEST, titled=False, made=_bodies("scifact")),
-    _Known(
-        name="cranfield_body", family="cran", fitted=_TEST, titled=False, made=_bodies("cranfield")
-    ),
+    _Known(name="scifact_body", family="sci", fitted=_TEST, made=_bodies("scifact")),
+    _Known(name="cranfield_body", family="cran", fitted=_TEST, made=_bodies("cranfield")),
 )
 """A made set has one split, named ``test``, that nobody else looks at: it may be fitted on."""
 
@@ -122,7 +116,6 @@ def collections(datasets: Path, *, made_in: Path) -> Iterator[Part]:
                 family=known.family,
                 dataset=sampled(read_dataset(folder, split=split), most, seed=_SEED),
                 fitted=split in known.fitted,
-                titled=known.titled,
             )
 
 

@@ -125,14 +125,3 @@ def row_of(
         gains={name: Gain.of(auto, references.values[name]) for name in REFERENCES},
         short=round(max(0.0, references.goal(case) - float(auto.mean())), _DIGITS),
     )
-
-
-def short_in_all(rows: Sequence[Row], *, kind: Kind) -> tuple[float, int]:
-    """Return by how much the goals of a kind are missed, and how often.
-
-    Example:
-        >>> short_in_all([], kind="natural")
-        (0, 0)
-    """
-    missed = [row.short for row in rows if row.kind == kind and row.short > 0]
-    return round(sum(missed), _DIGITS), len(missed)

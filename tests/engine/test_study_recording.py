@@ -47,7 +47,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Part:
         family="py",
         dataset=read_dataset(folder),
         fitted=True,
-        titled=True,
     )
 
 

@@ -9,7 +9,7 @@ from benchmarks.fusion_study.ablating import CEILING, RECIPES, tried
 from benchmarks.fusion_study.cases import VARIANTS
 from benchmarks.fusion_study.fitting import BROKEN, Objective, Recipe, Weighting, fit, trust_in
 from benchmarks.fusion_study.folds import AUTO, EQUAL, References, automatic, left_out
-from benchmarks.fusion_study.rows import Gain, row_of, short_in_all
+from benchmarks.fusion_study.rows import Gain, row_of
 from tests.unit.fusion_study.small import asked, case_of, regraded
 
 
@@ -80,7 +80,6 @@ def test_a_row_says_what_was_gained_and_what_is_missed() -> None:
     assert row.short == pytest.approx(
         max(0.0, references.goal(case) - references.mean(EQUAL)), abs=1e-4
     )
-    assert short_in_all([row], kind="natural") == (row.short, int(row.short > 0))
 
 
 def test_measured_trust_has_a_column_of_its_own() -> None:
