@@ -17,11 +17,11 @@ from opensearch_funnel.evaluating.trust.quality import (
     trust_of,
 )
 
-RULE = 1
+RULE = 2
 """Another number for another way to measure: what the old one measured is not used again."""
 FEWEST_PROBES = 20
 """With fewer the legs are fused by reciprocal ranks, which need no trust."""
-FEWEST_TITLES = 50
+FEWEST_CUT = 50
 """With fewer nothing is said about which leg is better."""
 _BOUND = 0.05
 _BOUND_OF_OWN_WORDS = 0.10
@@ -35,29 +35,32 @@ class Measured:
 
     Attributes:
         own: documents asked for by their own words, a title or a sentence.
-        titles: documents without their title, asked for by it; empty where there is no title.
+        cut: documents without a part of them, asked for by it.
+        cut_by: what was taken out, in the plural.
         documents: how many the index has, which tells chance; 0 where that is not known.
         full_match: what the sparse leg gives a document that holds all of a query; 0 without one.
         index: what tells the index from any other, its uuid.
     """
 
     own: Sequence[Probed]
-    titles: Sequence[Probed] = ()
+    cut: Sequence[Probed] = ()
+    cut_by: str = "titles"
     documents: int = 0
     full_match: float = 0.0
     index: str = ""
 
     @property
-    def enough_titles(self) -> bool:
-        """Whether titles say which leg is better."""
-        return len(self.titles) >= FEWEST_TITLES
+    def enough_cut(self) -> bool:
+        """Whether there are enough of them to say which leg is better."""
+        return len(self.cut) >= FEWEST_CUT
 
 
 def trusted_plan(plan: FunnelPlan, measured: Measured) -> FunnelPlan:
     """Return a plan that trusts each leg as far as it was found to be right on its index.
 
     What a leg keeps of its trust is told by how well it finds documents by their own words, and
-    by how well a title finds the rest of its document. The most trusted leg is trusted by 1.
+    by how well a title, or where there are too few the first sentence, finds the rest of its
+    document. The most trusted leg is trusted by 1.
     Then the fused order is held against the best leg's on the same probes, and the other legs
     are trusted less where it is worse (``guard``). With too few probes the plan fuses by
     reciprocal ranks.
@@ -75,15 +78,15 @@ def trusted_plan(plan: FunnelPlan, measured: Measured) -> FunnelPlan:
         return replace(plan, fusion=fusion, trust=thin)
     ranks = np.mean([probe.reciprocal_ranks for probe in measured.own], axis=0).tolist()
     health = [beyond_chance(found, documents=measured.documents) for found in ranks]
-    titles = measured.titles if measured.enough_titles else ()
+    cut = measured.cut if measured.enough_cut else ()
     sound = soundness(health)
-    values = np.array([probe.ndcgs for probe in titles]).reshape(-1, len(legs))
+    values = np.array([probe.ndcgs for probe in cut]).reshape(-1, len(legs))
     ratios = quality_ratios(values, sound=sound)
     trusts = dict(zip(legs, trust_of(health, ratios), strict=True))
     fusion = replace(plan.fusion, full_match=round(measured.full_match, _DIGITS))
     first = with_trust(replace(plan, fusion=fusion, trust=Trust()), trusts)
-    bound = _BOUND if titles else _BOUND_OF_OWN_WORDS
-    kept = guarded(first, titles or measured.own, bound=bound, sound=sound)
+    bound = _BOUND if cut else _BOUND_OF_OWN_WORDS
+    kept = guarded(first, cut or measured.own, bound=bound, sound=sound)
     reason = _reason(kept, found=dict(zip(legs, ranks, strict=True)), measured=measured)
     trust = replace(kept.plan.trust, decided=True, reason=reason, index=measured.index)
     return replace(kept.plan, trust=trust)
@@ -93,29 +96,29 @@ def _reason(kept: Guarded, *, found: dict[LegName, float], measured: Measured) -
     trust = kept.plan.trust
     legs = sorted(found, key=lambda leg: (-getattr(trust, leg), leg))
     told = ", ".join(f"{leg} {getattr(trust, leg):.2f}" for leg in legs)
-    titles = measured.titles
-    if measured.enough_titles:
-        means = np.mean([probe.ndcgs for probe in titles], axis=0).tolist()
+    cut, by = measured.cut, measured.cut_by
+    if measured.enough_cut:
+        means = np.mean([probe.ndcgs for probe in cut], axis=0).tolist()
         reached = dict(zip(found, means, strict=True))
         quality = (
-            f"titles find the rest of their documents at nDCG@10 {_listed(reached, legs)} "
-            f"({len(titles)} probes)"
+            f"{by} find the rest of their documents at nDCG@10 {_listed(reached, legs)} "
+            f"({len(cut)} probes)"
         )
     else:
         quality = (
-            f"which leg is better is not told ({len(titles)} titles say what the rest of their "
-            f"documents does not, {FEWEST_TITLES} are needed)"
+            f"which leg is better is not told ({len(cut)} {by} say what the rest of their "
+            f"documents does not, {FEWEST_CUT} are needed)"
         )
     own = (
         f"their own words find documents at a reciprocal rank of {_listed(found, legs)} "
         f"({len(measured.own)} probes)"
     )
-    return f"{told}: {quality}; {own}; {_guard_reason(kept, by_titles=measured.enough_titles)}"
+    return f"{told}: {quality}; {own}; {_guard_reason(kept, by_cut=measured.enough_cut)}"
 
 
-def _guard_reason(kept: Guarded, *, by_titles: bool) -> str:
-    bound = f"{_BOUND:.2f}" if by_titles else f"{_BOUND_OF_OWN_WORDS:.2f}"
-    flattered = "" if by_titles else ", by documents' own words, which flatters BM25"
+def _guard_reason(kept: Guarded, *, by_cut: bool) -> str:
+    bound = f"{_BOUND:.2f}" if by_cut else f"{_BOUND_OF_OWN_WORDS:.2f}"
+    flattered = "" if by_cut else ", by documents' own words, which flatters BM25"
     if kept.share == 1:
         worse = kept.fused < kept.reached
         how = f"within {bound} of {kept.best} alone" if worse else f"{kept.best} alone"

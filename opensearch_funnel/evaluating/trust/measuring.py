@@ -20,7 +20,7 @@ from opensearch_funnel.engine.indices import count_documents, index_uuid
 from opensearch_funnel.engine.leg_hits import EngineLegs, plain_query, shards_of
 from opensearch_funnel.engine.vector_scores import space_type_of
 from opensearch_funnel.evaluating.trust.cut import CutScores
-from opensearch_funnel.evaluating.trust.deciding import Measured, trusted_plan
+from opensearch_funnel.evaluating.trust.deciding import FEWEST_CUT, Measured, trusted_plan
 from opensearch_funnel.evaluating.trust.probed import Probed
 from opensearch_funnel.evaluating.trust.probes import DOCUMENTS, samples
 
@@ -88,10 +88,13 @@ def measured(  # noqa: PLR0913 - what is measured, on what
     # Twice as many, because not every title says something that the rest does not.
     made = samples(client, plan, shards=shards, count=2 * documents)
     asked = [(sample.own, sample.target) for sample in made[:documents] if sample.own]
-    titled = [sample for sample in made if sample.title][:documents]
+    cuts = [(sample, sample.title) for sample in made if sample.title][:documents]
+    by_titles = len(cuts) >= FEWEST_CUT
+    if not by_titles:
+        cuts = [(sample, sample.lead) for sample in made if sample.lead][:documents]
     worded = [sample.words for sample in made[:documents] if sample.words]
     worded = worded if "sparse" in plan.active_legs else []
-    total = len(asked) + 2 * len(titled) + len(worded)
+    total = len(asked) + 2 * len(cuts) + len(worded)
     # Every second document is asked for by its title in both ways.
     kept: dict[str, Mapping[str, Sequence[LegHit]]] = {}
 
@@ -104,7 +107,7 @@ def measured(  # noqa: PLR0913 - what is measured, on what
             return Probed(target=target, found=kept[text])
 
         own = [probed(text, target=target) for text, target in asked]
-        whole = [probed(sample.title, target=sample.target) for sample in titled]
+        whole = [probed(part.query, target=sample.target) for sample, part in cuts]
         (mapping,) = client.indices.get_mapping(index=index).values()
         cut = CutScores(
             client=client,
@@ -112,9 +115,9 @@ def measured(  # noqa: PLR0913 - what is measured, on what
             models=models,
             space_type=space_type_of(mapping["mappings"], field=plan.dense_field),
         )
-        titles = []
-        for probe, scores in zip(whole, cut.scores(titled), strict=True):
-            titles.append(probe.replaced(scores, depth=plan.depth))
+        without = []
+        for probe, scores in zip(whole, cut.scores(cuts), strict=True):
+            without.append(probe.replaced(scores, depth=plan.depth))
             advance(1)
         best = []
         for words in worded:
@@ -122,7 +125,8 @@ def measured(  # noqa: PLR0913 - what is measured, on what
             advance(1)
     return Measured(
         own=own,
-        titles=titles,
+        cut=without,
+        cut_by="titles" if by_titles else "first sentences",
         documents=count_documents(client, index=index),
         full_match=median(best) if best else 0.0,
     )
