@@ -106,6 +106,11 @@ _CALLS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("POST", r"/_msearch", ("indices:data/read/msearch",)),
     ("GET|POST", r"/(?P<index>[^/]+)/_search_shards", ("indices:admin/shards/search_shards",)),
     (
+        "GET|POST",
+        r"/(?P<index>[^/]+)/_mtermvectors",
+        ("indices:data/read/mtv", "indices:data/read/mtv[shard]"),
+    ),
+    (
         "POST",
         r"/(?P<index>[^/]+)/_mget",
         ("indices:data/read/mget", "indices:data/read/mget[shard]"),

@@ -178,6 +178,8 @@ def test_applying_needs_no_more_and_no_less_than_its_role(desk: Desk) -> None:
         "indices:admin/create",
         "cluster:admin/opensearch/ml/tasks/get",
         "indices:data/read/msearch",
+        "indices:data/read/mtv",
+        "indices:data/read/mtv[shard]",
     }
     assert user.rights - seen.used - at_times == set()
 

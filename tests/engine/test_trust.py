@@ -32,8 +32,9 @@ from opensearch_funnel.engine.queries import multi_match
 from opensearch_funnel.engine.searching import search
 from opensearch_funnel.engine.vector_scores import space_type_of, vector_score
 from opensearch_funnel.evaluating.trust.cut import CutScores
+from opensearch_funnel.evaluating.trust.cut_lexical import lexical_scores
 from opensearch_funnel.evaluating.trust.measuring import measured, measured_plan
-from opensearch_funnel.evaluating.trust.probes import samples
+from opensearch_funnel.evaluating.trust.probes import Cut, Sample, samples
 from opensearch_funnel.settings import Settings
 from opensearch_funnel.testing import WordVector, WordWeights
 from tests.engine.shelf import encoded
@@ -173,8 +174,8 @@ def test_healthy_legs_stay_trusted_beside_a_broken_one_where_titles_are_hard(
     with filled(client, index_name, change=hard) as plan:
         found = measured(client, plan, index=index_name, models=MODELS)
         reached = [
-            sum(values) / len(found.titles)
-            for values in zip(*(probe.ndcgs for probe in found.titles), strict=True)
+            sum(values) / len(found.cut)
+            for values in zip(*(probe.ndcgs for probe in found.cut), strict=True)
         ]
         assert reached[2] > max(reached[:2]) + 0.1, "the broken leg seems to be the best"
         trust = trust_of(measured_plan(client, plan, models=MODELS))
@@ -242,29 +243,68 @@ def test_without_its_title_a_document_scores_as_if_it_were_written_so(
         )
         made = [s for s in samples(client, plan, shards=shards, count=200) if s.title]
         assert len(made) == DOCUMENTS
-        asked = [sample for sample in made if int(sample.doc_id[1:]) < 5]
+        asked = [(s, s.title) for s in made if s.title and int(s.doc_id[1:]) < 5]
         legs = EngineLegs(
             client=client, plan=plan, models=MODELS, shards=shards, lexical=plain_query(plan)
         )
-        for sample, scores in zip(asked, cut.scores(asked), strict=True):
+        for (sample, part), scores in zip(asked, cut.scores(asked), strict=True):
             twin = f"d{DOCUMENTS + int(sample.doc_id[1:])}"
-            found = legs.find(Query(text=sample.title))
+            found = legs.find(Query(text=part.query))
             for leg in ("sparse", "dense"):
                 [real] = [hit.score for hit in found[leg] if hit.doc_id == twin]
                 assert scores[leg] == pytest.approx(real, rel=1e-5)
-            words = multi_match(sample.title, fields=["text"])
+            words = multi_match(part.query, fields=["text"])
             answer = search(client, index_name, query=words, size=10)
             lexical = {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
             assert scores["bm25"] == pytest.approx(lexical[sample.doc_id], rel=1e-6)
 
 
+def test_bm25_of_a_text_that_no_index_has_is_the_engine_s_of_one_that_has_it(
+    client: OpenSearch, index_name: str
+) -> None:
+    """To what Lucene rounds of lengths: documents of up to 40 terms have them exactly."""
+    with filled(client, index_name):
+        asked = f"{sources(1)[0]['title']} has so, so"
+        answer = search(client, index_name, query=multi_match(asked), size=20)
+        found = {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
+        assert len(found) == 20
+        texts = {f"d{number}": source for number, source in enumerate(sources(DOCUMENTS))}
+        cuts = [
+            (sample_of(index_name, doc_id), Cut(query=asked, fields=texts[doc_id], indexed=False))
+            for doc_id in found
+        ]
+        scores = lexical_scores(client, cuts)
+        assert scores == pytest.approx(list(found.values()), rel=1e-4)
+
+
+def sample_of(index: str, doc_id: str) -> Sample:
+    return Sample(
+        index=index, doc_id=doc_id, target=doc_id, own="", title=None, lead=None, words=""
+    )
+
+
+def test_where_documents_have_no_titles_first_sentences_tell(
+    client: OpenSearch, index_name: str
+) -> None:
+    def one_text(documents: list[dict[str, Any]]) -> None:
+        for number, document in enumerate(documents):
+            made = {"title": "", "text": f"{document['title']}. {document['text']}"}
+            document.update(encoded(made, doc_id=f"d{number}", dense=DENSE))
+
+    with filled(client, index_name, change=one_text) as plan:
+        found = measured(client, plan, index=index_name, models=MODELS)
+        assert found.cut_by == "first sentences"
+        assert len(found.cut) == DOCUMENTS
+        assert "first sentences" in measured_plan(client, plan, models=MODELS).trust.reason
+
+
 def test_titles_are_measured_as_by_hand(client: OpenSearch, index_name: str) -> None:
     with filled(client, index_name) as plan:
         found = measured(client, plan, index=index_name, models=MODELS)
-        assert len(found.titles) == DOCUMENTS
+        assert len(found.cut) == DOCUMENTS
         texts = {f"d{n}": source for n, source in enumerate(sources(DOCUMENTS))}
         weigh = WordWeights().encode_query
-        for probe in found.titles[:20]:
+        for probe in found.cut[:20]:
             query = weigh(texts[probe.target]["title"])
             whole = {
                 name: weigh(encoded_text(source, fields=["title", "text"]))

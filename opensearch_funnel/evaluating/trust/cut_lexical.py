@@ -24,7 +24,7 @@ def lexical_scores(client: OpenSearch, cuts: Sequence[tuple[Sample, Cut]]) -> li
 
     Args:
         client: the cluster.
-        cuts: documents, each with a part taken out.
+        cuts: documents, each with a part taken out; one at least.
 
     Raises:
         EngineError: the engine did not answer for one of them.
@@ -33,7 +33,8 @@ def lexical_scores(client: OpenSearch, cuts: Sequence[tuple[Sample, Cut]]) -> li
     for sample, cut in cuts:
         asked = dict.fromkeys(cut.fields, cut.query)
         docs += (_made(fields, index=sample.index) for fields in (asked, cut.fields))
-    answers = client.mtermvectors(body={"docs": docs})["docs"]
+    index = cuts[0][0].index
+    answers = client.mtermvectors(index=index, body={"docs": docs})["docs"]
     for answer in answers:
         if answer.get("error"):
             raise EngineError(f"the terms of a probe were not told: {answer['error']}")
@@ -58,7 +59,7 @@ def bm25(query: Mapping[str, Any] | None, document: Mapping[str, Any]) -> float:
         ...                       "red": {"term_freq": 1, "doc_freq": 2},
         ...                       "a": {"term_freq": 2, "doc_freq": 3}}}
         >>> round(bm25({"terms": {"fox": {"term_freq": 1}, "blue": {"term_freq": 1}}}, document), 4)
-        0.4459
+        0.4458
     """
     count = document["field_statistics"]["doc_count"]
     if query is None or count <= 0:

@@ -189,7 +189,8 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """Return a text's words alone, each between blanks, so that no part of one is taken for it."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
 def _cut(text: str) -> str:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, Trust
 from opensearch_funnel.evaluating.trust.deciding import (
+    FEWEST_CUT,
     FEWEST_PROBES,
-    FEWEST_TITLES,
     Measured,
     trusted_plan,
 )
 from opensearch_funnel.evaluating.trust.guard import LEAST_SHARE, fused_ndcg, guarded, with_trust
 from opensearch_funnel.evaluating.trust.probed import Probed, ndcg_at
-from opensearch_funnel.evaluating.trust.probes import title_and_rest
+from opensearch_funnel.evaluating.trust.probes import without_lead, without_title
 from opensearch_funnel.evaluating.trust.quality import (
     LEAST_HEALTH,
     health_factor,
@@ -67,7 +67,7 @@ def test_legs_that_are_alike_are_trusted_alike() -> None:
         probe(dict(zip(LEGS, order, strict=True)), number=number)
         for number, order in enumerate(list(permutations((1, 3, 0))) * 10)
     ]
-    for measured in (Measured(own=own), Measured(own=own, titles=titles)):
+    for measured in (Measured(own=own), Measured(own=own, cut=titles)):
         made = trusted_plan(AUTO, replace(measured, full_match=0.91236, index="u1"))
         assert trusts(made) == pytest.approx({"bm25": 1.0, "sparse": 1.0, "dense": 1.0}, abs=0.03)
         assert made.trust.decided
@@ -88,14 +88,14 @@ def test_a_leg_that_finds_nothing_is_hardly_trusted(broken: str) -> None:
 
 def test_the_better_leg_at_titles_is_trusted_more_and_the_reason_says_so() -> None:
     own = probes(40, **ALIKE)
-    titles = probes(FEWEST_TITLES, bm25=4, sparse=4, dense=1)
-    made = trusted_plan(AUTO, Measured(own=own, titles=titles))
+    titles = probes(FEWEST_CUT, bm25=4, sparse=4, dense=1)
+    made = trusted_plan(AUTO, Measured(own=own, cut=titles))
     assert made.trust.dense == 1.0
     assert made.trust.bm25 == made.trust.sparse < 0.6
     assert made.trust.reason.startswith("dense 1.00, bm25 0.")
     assert "nDCG@10 1.00, 0.43, 0.43 (50 probes)" in made.trust.reason
     assert "reciprocal rank of 1.00, 1.00, 1.00 (40 probes)" in made.trust.reason
-    few = trusted_plan(AUTO, Measured(own=own, titles=titles[1:]))
+    few = trusted_plan(AUTO, Measured(own=own, cut=titles[1:]))
     assert trusts(few) == {"bm25": 1.0, "sparse": 1.0, "dense": 1.0}
     assert "49 titles" in few.trust.reason
     assert "flatters BM25" in few.trust.reason
@@ -106,11 +106,17 @@ def test_a_broken_leg_that_finds_texts_encoded_anew_is_no_better_for_it(broken: 
     """What it has stored is wrong, so that what is encoded now stands out among it."""
     own = probes(40, **{**ALIKE, broken: 0})
     titles = probes(100, **{"bm25": 4, "sparse": 5, "dense": 6, broken: 1})
-    made = trusted_plan(AUTO, Measured(own=own, titles=titles))
+    made = trusted_plan(AUTO, Measured(own=own, cut=titles))
     found = trusts(made)
     assert found.pop(broken) < 0.06
     assert min(found.values()) > 0.7
     assert f"{broken} alone" not in made.trust.reason
+
+
+def test_the_reason_says_what_was_taken_out() -> None:
+    cut = probes(FEWEST_CUT, bm25=4, sparse=4, dense=1)
+    measured = Measured(own=probes(40, **ALIKE), cut=cut, cut_by="first sentences")
+    assert "first sentences find the rest of" in trusted_plan(AUTO, measured).trust.reason
 
 
 def test_with_few_probes_legs_are_fused_by_ranks() -> None:
@@ -187,9 +193,53 @@ def test_a_document_is_found_only_as_deep_as_the_leg_is_searched() -> None:
     ],
 )
 def test_titles_that_tell_something(title: Any, text: Any, told: bool) -> None:
-    found = title_and_rest({"title": title, "text": text}, fields=("title", "text"))
-    assert bool(found[0]) == bool(found[1]) == told
-    assert title_and_rest({"text": "only one field here"}, fields=("text",)) == ("", "")
+    found = without_title({"title": title, "text": text}, fields=("title", "text"))
+    assert (found is not None) is told
+    assert without_title({"text": "only one field here"}, fields=("text",)) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "left"),
+    [
+        (
+            {"text": "def wait_for(threads):\n    for one in threads:\n        one.join(timeout)"},
+            "def wait_for(threads):",
+            {"text": "for one in threads: one.join(timeout)"},
+        ),
+        (
+            {"title": "A heist.", "text": "A heist gone wrong. Two thieves meet in Paris."},
+            "A heist gone wrong.",
+            {"text": "Two thieves meet in Paris."},
+        ),
+        (
+            {"title": "Heat", "text": "Two thieves meet here. They plan to rob a bank."},
+            "Two thieves meet here.",
+            {"title": "Heat", "text": "They plan to rob a bank."},
+        ),
+    ],
+)
+def test_a_document_without_its_first_sentence(
+    source: dict[str, Any], asked: str, left: dict[str, str]
+) -> None:
+    cut = without_lead(source, fields=("title", "text"))
+    assert cut is not None
+    assert cut.query == asked
+    assert {name: " ".join(text.split()) for name, text in cut.fields.items()} == left
+    assert not cut.indexed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "One sentence of some words alone.",
+        "Yes. But what follows is long enough for once.",
+        "A first sentence here. Too short.",
+        "Again and again. Again and again. Again and again.",
+    ],
+)
+def test_first_sentences_that_tell_nothing(text: str) -> None:
+    assert without_lead({"text": text}, fields=("title", "text")) is None
 
 
 def test_health_grows_with_what_is_found() -> None:
