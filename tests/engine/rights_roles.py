@@ -17,7 +17,6 @@ _OF_CLUSTER_TOO = frozenset(
         "indices:data/read/mget",
         "indices:data/read/msearch",
         "indices:data/read/mtv",
-        "indices:data/read/mtv",
         "indices:data/read/scroll",
         "indices:data/write/bulk",
         "indices:data/write/reindex",
