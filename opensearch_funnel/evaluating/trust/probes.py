@@ -51,7 +51,7 @@ class Sample:
         index: that it is in.
         doc_id: its id there.
         target: what it is called among candidates.
-        own: its title or one of its sentences; empty where there are no words.
+        own: its title or one of its sentences, or else its first words; empty where it has none.
         title: it without its title, asked for by that; ``None`` where the title says nothing that
             the rest does not say.
         lead: it without its first sentence, asked for by that; ``None`` where little is left.
@@ -89,14 +89,15 @@ def _sample(
     hit: Mapping[str, Any], *, plan: FunnelPlan, turn: int, shards: Sequence[Shard]
 ) -> Sample:
     source = hit.get("_source") or {}
+    whole = encoded_text(source, fields=plan.text_fields)
     return Sample(
         index=str(hit["_index"]),
         doc_id=str(hit["_id"]),
         target=candidate_id(hit, shards=shards),
-        own=_cut(probe_text(source, plan=plan, turn=turn)),
+        own=_cut(probe_text(source, plan=plan, turn=turn) or whole),
         title=without_title(source, fields=plan.text_fields),
         lead=without_lead(source, fields=plan.text_fields),
-        words=random_words(encoded_text(source, fields=plan.text_fields), turn=turn),
+        words=random_words(whole, turn=turn),
     )
 
 
