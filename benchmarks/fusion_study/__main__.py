@@ -60,16 +60,10 @@ def main() -> int:
         "--kept", type=Path, help="folder for what was found [fusion-study in FUNNEL_HOME]"
     )
     parser.add_argument("--datasets", type=Path, help="scifact, msrd_movies, cranfield")
-    parser.add_argument(
-        "--trusts",
-        type=Path,
-        help='JSON {"scifact": {"bm25": 1, …}, …}: measured trust, for a column of its own',
-    )
     given = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level="WARNING", format="%(levelname)s %(message)s")
     logging.getLogger("opensearch").setLevel(logging.ERROR)
     settings = Settings()
-    trusts = json.loads(given.trusts.read_text(encoding="utf-8")) if given.trusts else None
     try:
         with terminal_progress() as progress:
             study = Study(
@@ -77,7 +71,7 @@ def main() -> int:
                 folder=given.kept or settings.home / "fusion-study",
                 datasets=given.datasets or settings.datasets,
             )
-            found = study.run(quick=given.quick, trusts=trusts)
+            found = study.run(quick=given.quick)
     except FunnelError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -20,9 +20,10 @@ from opensearch_funnel.documents.document import Document
 from opensearch_funnel.encoders.dense import DenseEncoder
 from opensearch_funnel.encoders.splade import SpladeEncoder
 from opensearch_funnel.engine.queries import sparse_query
+from opensearch_funnel.evaluating.trust.probes import without_lead
 
-ProbeKind = Literal["title", "sentence", "words"]
-KINDS: tuple[ProbeKind, ...] = ("title", "sentence", "words")
+ProbeKind = Literal["title", "lead", "sentence", "words"]
+KINDS: tuple[ProbeKind, ...] = ("title", "lead", "sentence", "words")
 PROBES = 150
 LEAST = 30
 """Fewer probes of a kind tell nothing."""
@@ -48,8 +49,9 @@ def probes_of(documents: Sequence[Document], *, kind: ProbeKind) -> list[Probe]:
 
     Args:
         documents: of the collection.
-        kind: ``title``: the title asks, the text answers. ``sentence``: one sentence of the text
-            asks, the rest answers. ``words``: four longer words of it ask; nothing is taken away.
+        kind: ``title``: the title asks, the text answers. ``lead``: the first sentence asks, what
+            follows answers. ``sentence``: one sentence of the text asks, the rest answers.
+            ``words``: four longer words of it ask; nothing is taken away.
 
     Example:
         >>> told = "They rob one bank after another, until a detective finds them."
@@ -62,6 +64,10 @@ def probes_of(documents: Sequence[Document], *, kind: ProbeKind) -> list[Probe]:
     for document in drawn.sample(list(documents), k=len(documents)):
         if len(made) == PROBES:
             break
+        if kind == "lead":
+            if cut := without_lead(document.source, fields=("title", "text")):
+                made.append(Probe(doc_id=document.doc_id, text=cut.query, rest=cut.fields))
+            continue
         title, text = (str(document.source.get(f) or "").strip() for f in ("title", "text"))
         asked = _ASKED[kind](drawn, title, text)
         if asked:
@@ -89,7 +95,7 @@ def _own_words(drawn: random.Random, title: str, text: str) -> str:
     return " ".join(drawn.sample(longer, k=_OWN_WORDS)) if len(longer) >= 2 * _OWN_WORDS else ""
 
 
-_ASKED: Mapping[ProbeKind, Callable[[random.Random, str, str], str]] = {
+_ASKED: Mapping[str, Callable[[random.Random, str, str], str]] = {
     "title": _title,
     "sentence": _sentence,
     "words": _own_words,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from benchmarks.fusion_study.cases import Case
 from benchmarks.fusion_study.collections_of_study import Part, collections, left_out
 from benchmarks.fusion_study.constants import apart, in_the_product, named
 from benchmarks.fusion_study.fitting import Recipe, fit, trust_in
-from benchmarks.fusion_study.folds import References, Trusts
+from benchmarks.fusion_study.folds import References
 from benchmarks.fusion_study.folds import left_out as families_left_out
 from benchmarks.fusion_study.found import LEGS, Asked
 from benchmarks.fusion_study.fusing import alone, fused
@@ -31,6 +32,8 @@ from opensearch_funnel.build.evaluation import Bench
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.text import encoded_text
+from opensearch_funnel.evaluating.trust.deciding import RULE
+from opensearch_funnel.evaluating.trust.measuring import measured_plan
 
 _DIGITS = 4
 _TEXT_FIELDS = FunnelPlan(alias="any").text_fields
@@ -52,12 +55,11 @@ class Study:
     _models: PlanModels | None = None
     _opened: dict[str, Searched] = field(default_factory=dict)
 
-    def run(self, *, quick: bool = False, trusts: Trusts | None = None) -> dict[str, Any]:
+    def run(self, *, quick: bool = False) -> dict[str, Any]:
         """Run it.
 
         Args:
             quick: leave out ablations, correlations, probes and the teacher.
-            trusts: how far probes trust each leg of a collection, for a column of its own.
 
         Returns:
             All figures, ready to be written as JSON.
@@ -72,6 +74,7 @@ class Study:
             for part in parts
         ]
         progress = self.bench.progress
+        trusts = self._trusts(parts)
         cases = cases_of(material, kept_in=self.folder / "signals", progress=progress)
         references = [References.of(case) for case in cases]
         weightings = families_left_out(cases, Recipe())
@@ -79,6 +82,7 @@ class Study:
         product = named(in_the_product())
         result: dict[str, Any] = {
             "left_out": left_out(parts),
+            "trusts": trusts,
             "constants": {
                 "found": named(found),
                 "product": product,
@@ -108,6 +112,23 @@ class Study:
         """Return what the product's own constants give: fitted on some of these collections."""
         values = fused(case, in_the_product().weights(case, trust=trust_in(case)))
         return round(float(values.mean()), _DIGITS)
+
+    def _trusts(self, parts: Sequence[Part]) -> dict[str, dict[str, float]]:
+        """Return how far the product trusts each leg of a collection, by its probes."""
+        found: dict[str, dict[str, float]] = {}
+        for part in parts:
+            path = self.folder / "trusts" / f"{part.collection}-{RULE}.json"
+            if not path.is_file():
+                searched = self._open(part)
+                client, progress = self.bench.client, self.bench.progress
+                plan = measured_plan(
+                    client, searched.plan, models=searched.models, progress=progress
+                )
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(asdict(plan.trust)), encoding="utf-8")
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found[part.collection] = {leg: float(told[leg]) for leg in LEGS}
+        return found
 
     def _asked(self, part: Part) -> list[Asked]:
         return recorded(part, folder=self.folder / "found", opened=self._open)

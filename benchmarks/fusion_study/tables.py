@@ -119,7 +119,7 @@ def probes_table(probes: Mapping[str, Mapping[str, Any]]) -> str:
     for name, own in probes.items():
         lines.append((name, "judgments", _legs(own["real"]), ""))
         lines.append((name, "teacher, queries", *_taught(own["teacher"])))
-        for kind in ("title", "sentence", "words"):
+        for kind in ("title", "lead", "sentence", "words"):
             if kind not in own:
                 continue
             told = own[kind]
