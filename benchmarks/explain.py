@@ -50,7 +50,7 @@ DATASET, SPLIT = "msrd_movies", "dev"
 PIPELINE = "funnel-explain"
 SEED = 7
 FUSIONS = (
-    Fusion(),
+    Fusion(technique="min_max"),
     Fusion(technique="rrf"),
     Fusion(technique="min_max", combination="geometric_mean"),
     Fusion(technique="l2", combination="harmonic_mean"),

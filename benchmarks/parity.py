@@ -59,7 +59,7 @@ DATASET, SPLIT = "msrd_movies", "dev"
 NEAR = 1e-5
 FUSIONS: dict[str, Fusion] = {
     "rrf": Fusion(technique="rrf"),
-    "min_max + arithmetic_mean": Fusion(),
+    "min_max + arithmetic_mean": Fusion(technique="min_max"),
     "min_max + geometric_mean": Fusion(combination="geometric_mean"),
     "l2 + harmonic_mean": Fusion(technique="l2", combination="harmonic_mean"),
     "z_score + arithmetic_mean": Fusion(technique="z_score"),
