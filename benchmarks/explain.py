@@ -50,6 +50,7 @@ DATASET, SPLIT = "msrd_movies", "dev"
 PIPELINE = "funnel-explain"
 SEED = 7
 FUSIONS = (
+    Fusion(technique="auto"),
     Fusion(technique="min_max"),
     Fusion(technique="rrf"),
     Fusion(technique="min_max", combination="geometric_mean"),
