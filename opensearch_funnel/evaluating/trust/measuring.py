@@ -20,7 +20,12 @@ from opensearch_funnel.engine.indices import count_documents, index_uuid
 from opensearch_funnel.engine.leg_hits import EngineLegs, plain_query, shards_of
 from opensearch_funnel.engine.vector_scores import space_type_of
 from opensearch_funnel.evaluating.trust.cut import CutScores
-from opensearch_funnel.evaluating.trust.deciding import FEWEST_CUT, Measured, trusted_plan
+from opensearch_funnel.evaluating.trust.deciding import (
+    FEWEST_CUT,
+    FEWEST_PROBES,
+    Measured,
+    trusted_plan,
+)
 from opensearch_funnel.evaluating.trust.probed import Probed
 from opensearch_funnel.evaluating.trust.probes import DOCUMENTS, samples
 
@@ -88,6 +93,9 @@ def measured(  # noqa: PLR0913 - what is measured, on what
     # Twice as many, because not every title says something that the rest does not.
     made = samples(client, plan, shards=shards, count=2 * documents)
     asked = [(sample.own, sample.target) for sample in made[:documents] if sample.own]
+    if len(asked) < FEWEST_PROBES:
+        # They would say nothing: no search is made for them.
+        return Measured(own=[Probed(target=target, found={}) for _, target in asked])
     cuts = [(sample, sample.title) for sample in made if sample.title][:documents]
     by_titles = len(cuts) >= FEWEST_CUT
     if not by_titles:
