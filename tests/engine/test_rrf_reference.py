@@ -30,7 +30,7 @@ PLANS: dict[str, dict[str, Any]] = {
         "sparse": {"weight": 0.05},
         "dense": {"weight": 9.0},
     },
-    "two legs": {"sparse": {"weight": 0.0}},
+    "two legs": {"fusion": {"technique": "min_max"}, "sparse": {"weight": 0.0}},
 }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from opensearch_funnel.build.funnel import client_funnel
 from opensearch_funnel.build.tracing_systems import tracer
 from opensearch_funnel.core.errors import InputError
 from opensearch_funnel.core.models import PlanModels
-from opensearch_funnel.core.ranking import Query
+from opensearch_funnel.core.ranking import Query, Ranking
 from opensearch_funnel.engine.applying import pipeline_name
 from opensearch_funnel.evaluating.funnel_systems import (
     fused_search,
@@ -38,13 +41,14 @@ def test_a_trace_has_the_place_in_each_leg_after_fusion_and_after_reranking(
     )
     ask = native_search(shared.client, shared.plan, pipeline=name)
     traces = tracer(shared.client, shared.plan, ask=ask, models=lambda: models, size=SIZE)
-    fused_ask = fused_search(shared.client, shared.plan, models=models)
+    alone = replace(shared.plan, rerank=replace(shared.plan.rerank, enabled=False))
+    funnel = client_funnel(shared.client, alone, models=models)
     for query in QUERIES:
         answered = system.search(query, SIZE).doc_ids
         wanted = [answered[0], answered[4], answered[-1]]
         found = traces(query, [*wanted, "not there"])
         assert sorted(found) == sorted(wanted)
-        fused = whole_page(fused_ask(query, SIZE))
+        fused = [candidate.doc_id for candidate in funnel(Ranking(query)).candidates]
         legs: dict[str, tuple[str, ...]] = {
             leg: leg_system(shared.client, shared.plan, leg=leg, models=models)
             .search(query, shared.plan.depth)
