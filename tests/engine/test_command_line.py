@@ -134,10 +134,11 @@ def check_the_table(capsys: pytest.CaptureFixture[str], index: str, trace: dict[
     [row] = [
         line for line in printed if line.startswith("│ 1 ") and "alien" in line and "#" in line
     ]
+    # Four documents are too few to be measured: the plan fuses by ranks, whose scores are small.
     for leg in trace["legs"].values():
         if leg["rank"] is not None:
-            assert f"{leg['contribution']:.4f} #{leg['rank']}" in row
-    assert f"{trace['fused_score']:.4f} #{trace['fused_rank']}" in row
+            assert f"{leg['contribution']:.6f} #{leg['rank']}" in row
+    assert f"{trace['fused_score']:.6f} #{trace['fused_rank']}" in row
     assert any("funnel: everything adds up" in line for line in printed)
 
 
