@@ -17,7 +17,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import EngineError
-from opensearch_funnel.core.plan import FunnelPlan
+from opensearch_funnel.core.plan import FunnelPlan, Trust
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.binding import bound_plan
 from opensearch_funnel.engine.indices import index_body, read_funnel_meta, write_funnel_meta
@@ -424,7 +424,9 @@ def test_pending_documents_are_encoded_by_the_fix(
     for doc_id, source in {"d0": waiting, "d1": {"text": "never seen by the funnel"}}.items():
         client.index(index=index_name, id=doc_id, body=source)
     client.indices.refresh(index=index_name)
-    written = FunnelPlan(alias=index_name, deadlines=PATIENT).with_legs("bm25", "sparse")
+    trust = Trust(decided=True, reason="as asked for")
+    written = FunnelPlan(alias=index_name, deadlines=PATIENT, trust=trust)
+    written = written.with_legs("bm25", "sparse")
     plan = bound_plan(client, written)
     with stand_in(client, engine_url=node_url) as url:
         monkeypatch.setenv("FUNNEL_SERVICE_URL", url)

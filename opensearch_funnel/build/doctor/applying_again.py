@@ -96,6 +96,9 @@ def _as_written(plan: FunnelPlan) -> dict[str, Any]:
     """Return what a person can write of a plan."""
     kept = Reranking() if plan.rerank.decided else plan.rerank
     undecided = replace(plan.undecided(), searched_fields=(), mapped_fields=0)
+    if plan.trust.decided and not plan.trust.index:
+        # Nobody measured that on an index: a person said so.
+        undecided = replace(undecided, fusion=plan.fusion, trust=plan.trust)
     written = replace(undecided.rerank, blend=kept.blend, cascade=kept.cascade)
     plain = replace(undecided, rerank=written).to_dict()
     for leg in ("sparse", "dense"):
