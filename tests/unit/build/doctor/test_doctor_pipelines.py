@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opensearch_funnel.build.doctor.applying_again import is_same_plan
+from opensearch_funnel.build.doctor.applying_again import is_same_plan, plan_line
 from opensearch_funnel.build.doctor.check_settings import AUTO_DEPLOY
 from opensearch_funnel.build.doctor.facts import Unrecorded
 from opensearch_funnel.build.doctor.indices import Coverage
@@ -20,7 +20,7 @@ from opensearch_funnel.core.errors import (
     IndexMissingError,
     InvalidPlanError,
 )
-from opensearch_funnel.core.plan import Fusion, Reranking, Trust
+from opensearch_funnel.core.plan import FunnelPlan, Fusion, Reranking, Trust
 from opensearch_funnel.engine.covering import Alias
 from opensearch_funnel.engine.default_pipelines import INGEST, SEARCH
 from opensearch_funnel.migrating.migration import Migration, Snapshot
@@ -365,3 +365,12 @@ def test_a_right_that_is_missing_for_an_index_is_granted_for_it() -> None:
     assert '"index_patterns":["films-1"]' in found.fix
     assert '"allowed_actions":["indices:monitor/settings/get"]' in found.fix
     assert not [one for one in findings(spoiled) if one.level == "error"]
+
+
+def test_trust_that_a_person_wrote_is_part_of_the_plan_and_measured_trust_is_not() -> None:
+    by_hand = FunnelPlan(alias="films", trust=Trust(decided=True, dense=0.5, reason="mine"))
+    assert "dense = 0.5" in plan_line(by_hand)
+    assert not is_same_plan(FunnelPlan(alias="films"), by_hand)
+    measured = replace(by_hand, trust=replace(by_hand.trust, index="u1"))
+    assert "trust" not in plan_line(measured)
+    assert is_same_plan(FunnelPlan(alias="films"), measured)
