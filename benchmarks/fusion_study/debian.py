@@ -16,17 +16,20 @@ _LEAST_WORDS = 25
 _ALIKE = 150
 
 
-def descriptions() -> list[Pair]:
+def descriptions(lists: Path = _LISTS) -> list[Pair]:
     """Return packages as documents, each with its synopsis as a query.
 
     Packages of one source often share a description: of those one is kept.
+
+    Args:
+        lists: the folder where apt keeps what it was told.
 
     Returns:
         In the order of names; none where the machine has no translated descriptions.
     """
     found: dict[str, Pair] = {}
     seen: set[str] = set()
-    for file in sorted(_LISTS.glob("*_main_i18n_Translation-en*")):
+    for file in sorted(lists.glob("*_main_i18n_Translation-en*")):
         for paragraph in _text(file).split("\n\n"):
             name, described = _NAME.search(paragraph), _DESCRIPTION.search(paragraph)
             if name is None or described is None:

@@ -158,8 +158,11 @@ def _measured(
 ) -> Iterator[Finding]:
     """Find plans that weigh legs for each query, of which nobody knows how far to trust them."""
     name, trust = "plan.measured", plan.trust
-    if plan.fusion.technique != "auto" and not trust.thin:
+    alone = len(plan.active_legs) == 1
+    if alone or (plan.fusion.technique != "auto" and not trust.thin):
         told = f"its legs are fused by {plan.fusion.technique}, which needs no measure of them"
+        if alone:
+            told = f"it has the {plan.active_legs[0]} leg alone, and nothing to weigh"
         yield Finding(check=name, level="ok", finding=told, subject=pipeline.name)
         return
     now = "" if isinstance(index.settings, Unread) else str(index.settings.get("index.uuid", ""))

@@ -6,8 +6,6 @@ import ast
 import json
 from pathlib import Path
 
-import pytest
-
 from benchmarks.fusion_study.debian import descriptions
 from benchmarks.fusion_study.kept_sets import Pair, bodies, write_pairs
 from benchmarks.fusion_study.python_code import functions
@@ -55,9 +53,30 @@ def test_functions_come_without_what_describes_them() -> None:
     assert read > 10
 
 
-def test_packages_have_a_synopsis_and_a_description() -> None:
-    found = descriptions()
-    if not found:
-        pytest.skip("this machine has no descriptions of packages")
-    assert all(pair.query and len(pair.text.split()) > 25 for pair in found)
-    assert len({pair.query.lower() for pair in found}) == len(found)
+PACKAGE = """Package: {name}
+Description-md5: 0
+Description-en: {synopsis}
+ This package {text}
+ .
+ It has a second paragraph, too.
+"""
+
+
+def test_packages_have_a_synopsis_and_a_description(tmp_path: Path) -> None:
+    long = " ".join(f"word{number}" for number in range(30))
+    packages = [
+        PACKAGE.format(name="lamp", synopsis="lights a room", text=long),
+        PACKAGE.format(name="lamp-data", synopsis="data of a lamp", text=long),
+        PACKAGE.format(name="lamp-doc", synopsis="Lights a room", text=f"is written on {long}"),
+        PACKAGE.format(name="short", synopsis="says little", text="is short"),
+        PACKAGE.format(name="apple", synopsis="a fruit", text=f"grows {long}"),
+    ]
+    lists = tmp_path / "debian_dists_x_main_i18n_Translation-en"
+    lists.write_text("\n".join(packages), encoding="utf-8")
+    found = descriptions(tmp_path)
+    assert [(pair.doc_id, pair.query) for pair in found] == [
+        ("apple", "a fruit"),
+        ("lamp", "lights a room"),
+    ]
+    assert found[1].text == f"This package {long} It has a second paragraph, too."
+    assert descriptions(tmp_path / "nowhere") == []
