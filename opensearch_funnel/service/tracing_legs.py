@@ -60,7 +60,7 @@ class LegRuns:
         queries: the query of each leg.
         candidates: how many documents each leg found, over all shards.
         weights: each leg's share of the fused score of this search.
-        evidence: what speaks for that share and against it, by leg; read under ``auto``.
+        evidence: what speaks for that share and against it, by leg; where the service fuses.
         engine: the fused order of the answer, best first: the engine's, or that of the service.
         ours: the same search fused here, with the contribution of each leg.
     """
@@ -103,15 +103,17 @@ def run_legs(
     placed = {leg: alone.get(leg, ()) for leg in plan.placed(search.text)}
     order = fused(placed, weights=plan.weights, fusion=plan.fusion, version=engine_version(client))
     indices = {shard.index for shard in shards}
+    told: Mapping[str, LegEvidence] = {}
     if plan.fusion.by_service:
         listed = _fused_here(client, plan, order.hits[:size], shards=shards)
+        told = evidence(alone, full_match=plan.fusion.full_match)
     else:
         listed = _fused_by_engine(client, plan, search, legs=legs, size=size)
     return LegRuns(
         queries=legs,
         candidates={leg: len(alone[leg]) for leg in plan.active_legs},
         weights=order.weights,
-        evidence=evidence(alone, full_match=plan.fusion.full_match),
+        evidence=told,
         engine=listed,
         ours={_split(hit.doc_id, indices=indices): hit for hit in order.hits},
     )

@@ -158,12 +158,13 @@ def _measured(
 ) -> Iterator[Finding]:
     """Find plans that weigh legs for each query, of which nobody knows how far to trust them."""
     name, trust = "plan.measured", plan.trust
-    alone = len(plan.active_legs) == 1
-    if alone or (plan.fusion.technique != "auto" and not trust.thin):
-        told = f"its legs are fused by {plan.fusion.technique}, which needs no measure of them"
-        if alone:
-            told = f"it has the {plan.active_legs[0]} leg alone, and nothing to weigh"
-        yield Finding(check=name, level="ok", finding=told, subject=pipeline.name)
+    needless = ""
+    if len(plan.active_legs) == 1:
+        needless = f"it has the {plan.active_legs[0]} leg alone, and nothing to weigh"
+    elif plan.fusion.technique != "auto" and not trust.thin:
+        needless = f"its legs are fused by {plan.fusion.technique}, which needs no measure of them"
+    if needless:
+        yield Finding(check=name, level="ok", finding=needless, subject=pipeline.name)
         return
     now = "" if isinstance(index.settings, Unread) else str(index.settings.get("index.uuid", ""))
     if not trust.decided:
