@@ -144,7 +144,7 @@ class FunnelPlan:
             (max(weights) > 0, "at least one leg needs a weight above 0"),
             (all(map(isfinite, weights)), "a leg's weight must be a finite number"),
             (
-                all(isfinite(one) and one > 0 for one in self._trusts().values()),
+                all(isfinite(one) and one > 0 for one in map(self.trust.of, LEGS)),
                 "[trust] needs a finite number above 0 for each leg",
             ),
             (
@@ -184,9 +184,6 @@ class FunnelPlan:
             "dense": self.dense.weight,
         }
 
-    def _trusts(self) -> dict[LegName, float]:
-        return {"bm25": self.trust.bm25, "sparse": self.trust.sparse, "dense": self.trust.dense}
-
     @property
     def active_legs(self) -> tuple[LegName, ...]:
         """The legs that are searched, in the order in which the engine gets them."""
@@ -207,8 +204,7 @@ class FunnelPlan:
         """
         own, spare = self._own_places(), self._spare_places()
         if self.fusion.technique == "auto":
-            trusts = self._trusts()
-            own = [(leg, weight * trusts[leg]) for leg, weight in own]
+            own = [(leg, weight * self.trust.of(leg)) for leg, weight in own]
         total = sum(weight for _, weight in (*own, *spare))
         # A second place may be far from the first, and small weights have to stay exact.
         digits = _DIGITS_OF_KINDS if spare else 6

@@ -97,6 +97,16 @@ class Trust:
     index: str = ""
     """The uuid of the index that was measured; empty where a person wrote the rest."""
 
+    def of(self, leg: str) -> float:
+        """Return how far a leg is trusted; 1 for one that no plan has.
+
+        Example:
+            >>> Trust(bm25=0.5).of("bm25"), Trust(bm25=0.5).of("title")
+            (0.5, 1.0)
+        """
+        own = {"bm25": self.bm25, "sparse": self.sparse, "dense": self.dense}
+        return own.get(leg, 1.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerQuery:

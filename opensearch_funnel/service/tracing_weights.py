@@ -39,6 +39,6 @@ def weights_in_words(
         if told.match < 1:
             parts.append(f"the best document holds {told.match:.0%} of the query")
         if plan.trust.decided:
-            parts.append(f"trusted {getattr(plan.trust, leg):.2f} on this index")
+            parts.append(f"trusted {plan.trust.of(leg):.2f} on this index")
         lines[leg] = f"{weights[leg]:.2f}: " + "; ".join(parts)
     return lines

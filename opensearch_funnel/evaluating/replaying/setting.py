@@ -91,7 +91,7 @@ class Setting:
         """The weights as they are fused with (``FunnelPlan.weights``): they add up to 1."""
         weights = self.weights
         if self.fusion.by_service:
-            trusts = [getattr(self.trust, leg, 1.0) for leg in self.legs]
+            trusts = map(self.trust.of, self.legs)
             weights = tuple(w * trust for w, trust in zip(weights, trusts, strict=True))
         total = sum(weights)
         return tuple(round(weight / total, _DIGITS) for weight in weights)

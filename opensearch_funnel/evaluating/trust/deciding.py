@@ -94,8 +94,8 @@ def trusted_plan(plan: FunnelPlan, measured: Measured) -> FunnelPlan:
 
 def _reason(kept: Guarded, *, found: dict[LegName, float], measured: Measured) -> str:
     trust = kept.plan.trust
-    legs = sorted(found, key=lambda leg: (-getattr(trust, leg), leg))
-    told = ", ".join(f"{leg} {getattr(trust, leg):.2f}" for leg in legs)
+    legs = sorted(found, key=lambda leg: (-trust.of(leg), leg))
+    told = ", ".join(f"{leg} {trust.of(leg):.2f}" for leg in legs)
     cut, by = measured.cut, measured.cut_by
     if measured.enough_cut:
         means = np.mean([probe.ndcgs for probe in cut], axis=0).tolist()

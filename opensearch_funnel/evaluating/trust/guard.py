@@ -62,7 +62,7 @@ def guarded(
     others = [leg for leg in legs if leg != best]
 
     def at(share: float) -> FunnelPlan:
-        trusts = {leg: getattr(plan.trust, leg) for leg in legs}
+        trusts = {leg: plan.trust.of(leg) for leg in legs}
         return with_trust(plan, trusts | {leg: trusts[leg] * share for leg in others})
 
     def value(share: float) -> float:
