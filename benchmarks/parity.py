@@ -165,7 +165,7 @@ def compare_fusions(
     with progress.task(task, total=len(queries), unit="queries") as advance:
         for query in queries:
             legs = leg_queries(plan, text=query.text, bm25=lexical(query), models=models)
-            hits = searcher.find(query)
+            hits = searcher.find_on_shards(query)
             for name, fusion in FUSIONS.items():
                 chosen = replace(plan, fusion=fusion)
                 response = search_fused(client, chosen, legs=legs, size=size)

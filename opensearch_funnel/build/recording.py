@@ -197,6 +197,9 @@ class _Columns:
 
     def find(self, query: Query) -> dict[str, list[LegHit]]:
         terms = self.legs.plan.sparse.query_terms
-        found = self.legs.find(query)
+        # What is recorded is replayed in every way of fusing.
+        found = self.legs.find_on_shards(query)
         columns = {column_of(leg, query_terms=terms): hits for leg, hits in found.items()}
-        return columns | {name: legs.find(query)["sparse"] for name, legs in self.pruned.items()}
+        return columns | {
+            name: legs.find_on_shards(query)["sparse"] for name, legs in self.pruned.items()
+        }

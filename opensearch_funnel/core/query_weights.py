@@ -76,7 +76,8 @@ def query_weights(
     """Return the share of each leg in the fused scores of one query.
 
     Args:
-        legs: what each leg found for the query, by its name: hits that score above 0.
+        legs: what each leg found for the query, by its name: hits that score above 0, best first
+            (``core.leg_hit.best_overall``).
         trust: how far each leg is trusted whatever it finds, in the order of ``legs``; none below
             0, and one above it. A leg that is not trusted at all gets no share.
         full_match: what the sparse leg gives a document that holds all of a query (``evidence``).
@@ -106,7 +107,7 @@ def evidence(
     """Return what speaks for and against each leg on one query.
 
     Args:
-        legs: what each leg found, by its name.
+        legs: what each leg found, by its name, best first.
         full_match: the score that the sparse leg gives a document that holds all that a query
             says, as measured on the index; 0 where that was not measured. A sparse query's
             weights add up to 1, so that scores of long and of short queries compare.
@@ -117,27 +118,15 @@ def evidence(
         >>> told["sparse"].match, told["sparse"].agreement, told["dense"].match
         (0.75, 1.0, 1.0)
     """
-    ranked = {leg: sorted(hits, key=_best_first) for leg, hits in legs.items()}
     overlaps = {
-        frozenset(pair): _overlap(*(ranked[leg] for leg in pair)) for pair in combinations(legs, 2)
+        frozenset(pair): _overlap(*(legs[leg] for leg in pair)) for pair in combinations(legs, 2)
     }
-    best = ranked.get("sparse", ())[:1]
+    best = legs.get("sparse", ())[:1]
     match = min(1.0, best[0].score / full_match) if best and full_match > 0 else 1.0
     return {
         leg: _told(leg, hits, overlaps=overlaps, match=match if leg in _BY_WORDS else 1.0)
-        for leg, hits in ranked.items()
+        for leg, hits in legs.items()
     }
-
-
-def _best_first(hit: LegHit) -> tuple[float, int, int, str]:
-    # Where documents have numbers they are told apart by these: their names may be provisional.
-    number = hit.doc_number
-    return (
-        -hit.score,
-        hit.shard,
-        -1 if number is None else number,
-        hit.doc_id if number is None else "",
-    )
 
 
 def _told(

@@ -2,7 +2,7 @@
 
 What a hybrid query collects on a shard before anything is fused: the best ``depth`` hits of each
 leg **on each shard**, with their raw scores. So each leg is sent once for every shard, all of
-them in one ``_msearch``.
+them in one ``_msearch``. Where the service fuses, the best ``depth`` of them all count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.errors import EngineError, IndexMissingError
 from opensearch_funnel.core.fusion import Version
-from opensearch_funnel.core.leg_hit import LegHit
+from opensearch_funnel.core.leg_hit import LegHit, best_overall
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.core.ranking import Query
@@ -35,47 +35,34 @@ class Shard:
         index: the index that it belongs to.
         number: its number in that index.
         filter: what an alias lets through of that index; ``None`` for all.
-        nodes: where its copies are, the primary first.
     """
 
     index: str
     number: int
     filter: Mapping[str, Any] | None = None
-    nodes: tuple[str, ...] = ()
 
 
-def shards_of(
-    client: OpenSearch, name: str, *, timeout_s: float | None = None
-) -> tuple[Shard, ...]:
+def shards_of(client: OpenSearch, name: str) -> tuple[Shard, ...]:
     """Return the shards behind an index or alias, in the order in which the engine merges them.
 
     Args:
         client: the cluster.
         name: of the index or alias.
-        timeout_s: when to give up; by default when the client does.
 
     Raises:
         IndexMissingError: there is no such index or alias.
     """
-    params: dict[str, Any] = {} if timeout_s is None else {"request_timeout": timeout_s}
-    answer = client.search_shards(index=name, params=params)
+    answer = client.search_shards(index=name)
     filters = {index: about.get("filter") for index, about in answer["indices"].items()}
-    nodes: dict[tuple[int, str], list[tuple[bool, str]]] = {}
-    for copy in (copy for shard in answer["shards"] for copy in shard):
-        place = nodes.setdefault((int(copy["shard"]), str(copy["index"])), [])
-        if copy.get("state") == "STARTED" and copy.get("node"):
-            place.append((not copy.get("primary"), str(copy["node"])))
-    if not nodes:
+    places = {
+        (int(copy["shard"]), str(copy["index"])) for shard in answer["shards"] for copy in shard
+    }
+    if not places:
         # The engine answers with no shards, and does not say that there is no such index.
         raise IndexMissingError(f"no index or alias {name!r}: see GET _cat/indices")
     return tuple(
-        Shard(
-            index=index,
-            number=number,
-            filter=filters.get(index),
-            nodes=tuple(node for _, node in sorted(copies)),
-        )
-        for (number, index), copies in sorted(nodes.items())
+        Shard(index=index, number=number, filter=filters.get(index))
+        for number, index in sorted(places)
     )
 
 
@@ -85,20 +72,21 @@ def engine_version(client: OpenSearch) -> Version:
     return int(major), int(minor)
 
 
-def leg_on_shard(
-    query: Mapping[str, Any], *, leg: str, shard: Shard, holds: Mapping[str, Any] | None
-) -> Body:
-    """Return the query of one leg on one shard: what the hybrid query runs there.
+def leg_alone(query: Mapping[str, Any], *required: Mapping[str, Any] | None, leg: str) -> Body:
+    """Return the query of one leg: what the hybrid query runs of it.
 
     Args:
         query: the leg's.
+        required: what every hit has to match, whatever leg finds it.
         leg: its name.
-        shard: of the plan's index or alias.
-        holds: what every hit has to match, whatever leg finds it.
+
+    Example:
+        >>> leg_alone({"match": {"t": "x"}}, None, leg="bm25")
+        {'bool': {'must': [{'match': {'t': 'x'}}], '_name': 'bm25'}}
     """
     alone = named(query, name=leg, encoded=leg != "bm25")
-    required = [dict(part) for part in (holds, shard.filter) if part]
-    return {"bool": {"must": [alone], "filter": required}} if required else alone
+    holds = [dict(part) for part in required if part]
+    return {"bool": {"must": [alone], "filter": holds}} if holds else alone
 
 
 def plain_query(plan: FunnelPlan) -> Callable[[Query], Body]:
@@ -125,7 +113,19 @@ class EngineLegs:
     lexical: Callable[[Query], Body]
 
     def find(self, query: Query) -> dict[str, list[LegHit]]:
-        """Return the best hits of each leg on each shard.
+        """Return the hits of each leg that the plan fuses.
+
+        Raises:
+            EngineError: a leg failed on a shard.
+        """
+        found = self.find_on_shards(query)
+        if self.plan.fusion.by_service:
+            depth = self.plan.depth
+            return {leg: best_overall(hits, depth=depth) for leg, hits in found.items()}
+        return found
+
+    def find_on_shards(self, query: Query) -> dict[str, list[LegHit]]:
+        """Return the best hits of each leg on each shard, whoever fuses them.
 
         Raises:
             EngineError: a leg failed on a shard.
@@ -154,7 +154,7 @@ class EngineLegs:
         self, leg: LegName, query: Body, *, holds: Mapping[str, Any] | None, shard: Shard
     ) -> Body:
         return {
-            "query": leg_on_shard(query, leg=leg, shard=shard, holds=holds),
+            "query": leg_alone(query, holds, shard.filter, leg=leg),
             "size": self.plan.depth,
             "_source": False,
             # Best first as without it; and it shows each document's number.
@@ -164,7 +164,7 @@ class EngineLegs:
         }
 
     def _hits(self, answer: Mapping[str, Any], *, leg: str, place: int) -> list[LegHit]:
-        refuse_failed(answer, what=f"the {leg} leg", place=place)
+        refuse_failed(answer, what=f"the {leg} leg", where=f" on shard {place}")
         return [
             LegHit(
                 doc_id=candidate_id(hit, shards=self.shards),
@@ -206,20 +206,20 @@ class EngineSources:
         }
 
 
-def refuse_failed(answer: Mapping[str, Any], *, what: str, place: int) -> None:
+def refuse_failed(answer: Mapping[str, Any], *, what: str, where: str = "") -> None:
     """Raise what went wrong with one search of several.
 
     Args:
-        answer: to what was asked of one shard.
+        answer: the engine's.
         what: was asked, for the error.
-        place: of the shard.
+        where: it was asked, if not everywhere.
 
     Raises:
-        EngineError: it failed there, or took longer than it may.
+        EngineError: it failed, if only on one shard, or took longer than it may.
     """
     failed = answer.get("error") or answer.get("_shards", {}).get("failures")
     if failed or answer.get("timed_out"):
-        raise EngineError(f"{what} failed on shard {place}: {_reason(failed)}")
+        raise EngineError(f"{what} failed{where}: {_reason(failed)}")
 
 
 def candidate_id(hit: Mapping[str, Any], *, shards: Sequence[Shard]) -> str:

@@ -19,6 +19,7 @@ from opensearch_funnel.engine.queries import Body, named
 
 SEQ_NO = "_seq_no"
 """Of the numbers that a document has in its shard the one that can be searched for."""
+NAME = "funnel.id"
 _HIGHEST, _REST = 900.0, 0.0001
 """Scores of such a page: below 1,000, and what is behind the list far below what is in it."""
 
@@ -30,6 +31,8 @@ class FusedList:
     Attributes:
         ids: of its hits, best first; as many as were asked for.
         hits: how many the whole list has.
+        nearest: the names (``funnel.id``) of all that the dense leg found, where they are known:
+            the engine then looks at these alone, and need not search them again.
         field: what the ids are of. No two hits share one.
         numbers: of the hits in their shards, where others than they may have their ids: a copy
             of a document keeps its ``funnel.id``.
@@ -37,6 +40,7 @@ class FusedList:
 
     ids: Sequence[str]
     hits: int
+    nearest: Sequence[str] = ()
     field: str = "_id"
     numbers: Sequence[int] = ()
 
@@ -73,8 +77,9 @@ def pinned_page(
 ) -> Body:
     """Return the query whose hits are the whole order of a search, to be cut by ``from``.
 
-    What matches is what the hybrid query would find, and every leg has its name, so that totals,
-    facets and a hit's scores in the legs are the same.
+    What matches is what the legs find, and every leg has its name: totals, facets and a hit's
+    scores in the legs are those of a hybrid query. On several shards that has more neighbours,
+    the nearest of each shard.
 
     Args:
         fused: the fused list, at least up to the page's last hit.
@@ -89,6 +94,8 @@ def pinned_page(
         ...  for group in query["bool"]["should"]]
         [(225.0, ['a', 'c']), (450.0, ['a', 'b'])]
     """
+    if fused.nearest and "dense" in legs:
+        legs = {**legs, "dense": _among(legs["dense"], names=fused.nearest)}
     own = [named(query, name=leg) for leg, query in legs.items() if leg == "bm25"]
     # Named alone, a leg tells its own score; what is around it keeps that out of the order.
     others = [
@@ -108,6 +115,20 @@ def pinned_page(
     if fused.numbers:
         pins = [{"bool": {"filter": [{"terms": {SEQ_NO: list(fused.numbers)}}], "should": pins}}]
     return {"bool": {"must": [{"bool": found}], "should": pins}}
+
+
+def _among(query: Mapping[str, Any], *, names: Sequence[str]) -> Body:
+    """Keep a search for neighbours to documents that are known to be among them.
+
+    The engine compares so few vectors one by one, and follows no graph.
+
+    Example:
+        >>> _among({"knn": {"v": {"vector": [1.0], "k": 2}}}, names=["a"])
+        {'knn': {'v': {'vector': [1.0], 'k': 2, 'filter': {'terms': {'funnel.id': ['a']}}}}}
+    """
+    ((kind, fields),) = query.items()
+    ((field, asked),) = fields.items()
+    return {kind: {field: {**asked, "filter": {"terms": {NAME: list(names)}}}}}
 
 
 def _in_order(ids: Sequence[str], *, field: str) -> list[Body]:

@@ -1,10 +1,11 @@
 """Fuse a search's legs while its request is rewritten, and name the best hits of the list.
 
 The client form's legs and arithmetic (``leg_hits``, ``core.fusion``), and so its order; what
-differs is what is asked for, because somebody waits. The engine opens a document to tell its id,
-and legs have hundreds of hits: that takes longer than to find them. So they are told by what needs
-no opening: their numbers in the shard, and ``funnel.id``. Where that names one of the best hits
-not, or two of them, those are asked for their ids.
+differs is what is asked for, because somebody waits. A leg is searched on all shards at once: the
+best of each would be merged here, and most of them thrown away. And the engine opens a document
+to tell its id, which takes longer than to find it. So hits are told apart by what needs no
+opening: ``funnel.id``, and their numbers. Where that names one of the best hits not, or two of
+them, those are asked for their ids.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from opensearchpy import OpenSearch
@@ -23,17 +23,36 @@ from opensearch_funnel.core.fusion import fused_ids
 from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import TextSearch
-from opensearch_funnel.engine.leg_hits import Shard, leg_on_shard, refuse_failed, shards_of
-from opensearch_funnel.engine.paging import SEQ_NO, FusedList
-from opensearch_funnel.engine.queries import Body
+from opensearch_funnel.engine.leg_hits import leg_alone, refuse_failed
+from opensearch_funnel.engine.paging import NAME, SEQ_NO, FusedList
+from opensearch_funnel.engine.queries import ENCODED, Body
 from opensearch_funnel.engine.rewriting import wanted_of_list
 from opensearch_funnel.engine.searching import NO_PIPELINE
 
 # An answer without hits has to keep its place among the others: each has a status.
 _HEAD = "responses.status,responses.error,responses.timed_out,responses._shards.failures"
-_FOUND = f"{_HEAD},responses.hits.hits.sort"
-_NAMED = f"{_HEAD},responses.hits.hits._id,responses.hits.hits.fields"
-_NAME = "funnel.id"
+_HIT = "responses.hits.hits"
+_FOUND = f"{_HEAD},{_HIT}._index,{_HIT}.sort,{_HIT}.fields"
+_TOLD = (SEQ_NO, NAME)
+_NAMED = f"{_HEAD},{_HIT}._index,{_HIT}._id,{_HIT}.fields"
+
+
+class _Hit(NamedTuple):
+    """A document as the engine tells it without a look into it.
+
+    Attributes:
+        of_index: the concrete one.
+        number: of the document in its shard, the one that can be searched for.
+        name: its ``funnel.id``; empty for a document that was not encoded.
+    """
+
+    of_index: str
+    number: int
+    name: str
+
+    @classmethod
+    def read(cls, hit: Mapping[str, Any]) -> _Hit:
+        return cls(hit["_index"], hit["fields"][SEQ_NO][0], _name(hit))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,85 +87,84 @@ class ServiceFusion:
             EngineError: a leg failed, or the cluster did not answer in time.
             InvalidRankingError: a leg has a score that is not finite.
         """
-        shards = shards_of(self.client, self.plan.alias, timeout_s=self._left_s())
-        headers = [_header(shard, text=search.text) for shard in shards]
-        found, names = self._found(
-            search, legs, shards=shards, headers=headers, post_filter=post_filter
-        )
+        asked = _Asked(search, self.plan, post_filter)
+        hits: dict[str, Mapping[str, Any]] = {}
+        found = self._found(asked, legs, hits=hits)
         order = fused_ids(found, weights=self.plan.weights, fusion=self.plan.fusion)
-        best = [_place(one) for one in order[: wanted_of_list(search, plan=self.plan)]]
-        named = [names[one] for one in best if one in names]
-        if best and len(set(named)) == len(best):
-            numbers = sorted({number for _, number in best})
-            return FusedList(ids=named, hits=len(order), field=_NAME, numbers=numbers)
-        return FusedList(ids=self._ids(best, headers=headers), hits=len(order))
+        best = [_Hit.read(hits[key]) for key in order[: wanted_of_list(search, plan=self.plan)]]
+        nearest = [_name(hits[hit.doc_id]) for hit in found.get("dense", ())]
+        names = [hit.name for hit in best]
+        if all(names) and len(set(names)) == len(names):
+            numbers = sorted({hit.number for hit in best})
+            return FusedList(
+                ids=names, hits=len(order), nearest=nearest, field=NAME, numbers=numbers
+            )
+        ids = self._ids(asked, best, lexical=legs.get("bm25", {}))
+        return FusedList(ids=ids, hits=len(order), nearest=nearest)
 
     def _found(
-        self,
-        search: TextSearch,
-        legs: Mapping[str, Body],
-        *,
-        shards: Sequence[Shard],
-        headers: Sequence[Body],
-        post_filter: Mapping[str, Any] | None,
-    ) -> tuple[dict[str, list[LegHit]], dict[tuple[int, int], str]]:
-        """Return each leg's best hits on each shard, by their numbers; and the names they have."""
-        wanted: Body = {
-            "size": self.plan.depth,
-            "_source": False,
+        self, asked: _Asked, legs: Mapping[str, Body], *, hits: dict[str, Mapping[str, Any]]
+    ) -> dict[str, list[LegHit]]:
+        """Return what each leg found, and put the engine's hits down under the keys given here."""
+        more: Body = {
+            # The number breaks ties.
+            "sort": ["_score", "_doc"],
             "stored_fields": "_none_",
-            "sort": ["_score", "_doc", SEQ_NO, {_NAME: {"unmapped_type": "keyword"}}],
-            "track_total_hits": False,
-            "search_pipeline": NO_PIPELINE,
+            "docvalue_fields": _TOLD,
         }
-        if post_filter is not None:
-            wanted["post_filter"] = dict(post_filter)
-        asked = [(leg, place) for leg in legs for place in range(len(shards))]
-        lines: list[Body] = []
-        for leg, place in asked:
-            run = leg_on_shard(legs[leg], leg=leg, shard=shards[place], holds=search.filter)
-            lines += [headers[place], {"query": run, **wanted}]
-        found: dict[str, list[LegHit]] = {leg: [] for leg in legs}
-        names: dict[tuple[int, int], str] = {}
-        for (leg, place), answer in zip(asked, self._answers(lines, fields=_FOUND), strict=True):
-            refuse_failed(answer, what=f"the {leg} leg", place=place)
-            hits = found[leg]
+        lines = [
+            asked.line(leg_alone(query, asked.search.filter, leg=leg), size=self.plan.depth, **more)
+            for leg, query in legs.items()
+        ]
+        found: dict[str, list[LegHit]] = {}
+        for leg, answer in zip(legs, self._answers(lines, fields=_FOUND), strict=True):
+            refuse_failed(answer, what=f"the {leg} leg")
+            best = found[leg] = []
+            seen: set[str] = set()
             for hit in _hits(answer):
-                score, number, seq_no, name = hit["sort"]
-                hits.append(LegHit(f"{place}/{seq_no}", score, place, number))
-                if name is not None:
-                    names[place, seq_no] = name
-        return found, names
+                score, number = hit["sort"]
+                key = f"{number}/{_name(hit)}/{hit['_index']}"
+                # On another shard there may be one of the same number, and no name to tell it by;
+                # no leg finds that but one. Its shard is not told: of equal scores it is later.
+                copy = 0
+                while key in seen:
+                    copy += 1
+                    key = f"{key}/{copy}"
+                seen.add(key)
+                hits.setdefault(key, hit)
+                best.append(LegHit(key, score, copy, number))
+        return found
 
-    def _ids(self, wanted: Sequence[tuple[int, int]], *, headers: Sequence[Body]) -> list[str]:
-        """Return the ids of documents by their shard and number; of those that are still there."""
-        lines: list[Body] = []
-        asked: list[int] = []
-        for shard, group in groupby(sorted(wanted), key=lambda one: one[0]):
-            numbers = [number for _, number in group]
-            asked.append(shard)
-            body: Body = {
-                "query": {"bool": {"filter": [{"terms": {SEQ_NO: numbers}}]}},
-                "size": len(numbers),
-                "_source": False,
-                "docvalue_fields": [SEQ_NO],
-                "track_total_hits": False,
-                "search_pipeline": NO_PIPELINE,
-            }
-            lines += [headers[shard], body]
-        ids: dict[tuple[int, int], str] = {}
-        for shard, answer in zip(asked, self._answers(lines, fields=_NAMED), strict=True):
-            refuse_failed(answer, what="naming the hits", place=shard)
-            for hit in _hits(answer):
-                ids[shard, int(hit["fields"][SEQ_NO][0])] = str(hit["_id"])
+    def _ids(self, asked: _Asked, best: Sequence[_Hit], *, lexical: Mapping[str, Any]) -> list[str]:
+        """Return the ids of documents, in their order; of those that are still there."""
+        named = [hit for hit in best if hit.name]
+        rest = len(best) - len(named)
+        numbers = sorted({hit.number for hit in named})
+        names = sorted({hit.name for hit in named})
+        by_name = {"bool": {"filter": [{"terms": {NAME: names}}, {"terms": {SEQ_NO: numbers}}]}}
+        lines = [asked.line(by_name, size=2 * len(named), docvalue_fields=_TOLD)]
+        # Only their words can have found the others, so they stand as that leg has them.
+        plain = {"bool": {"must": [dict(lexical)], "must_not": [ENCODED]}}
+        if rest:
+            query = leg_alone(plain, asked.search.filter, leg="bm25")
+            lines.append(asked.line(query, size=rest, sort=["_score", "_doc"]))
+        answers = self._answers(lines, fields=_NAMED)
+        for answer in answers:
+            refuse_failed(answer, what="naming the hits")
+        ids: dict[_Hit, list[str]] = {}
+        for hit in _hits(answers[0]):
+            ids.setdefault(_Hit.read(hit), []).append(str(hit["_id"]))
+        others = iter(str(hit["_id"]) for answer in answers[1:] for hit in _hits(answer))
+        wanted = [ids.get(hit, []) if hit.name else [next(others, "")] for hit in best]
         # Indices of one alias may share an id, which then stands where it stood first.
-        return list(dict.fromkeys(ids[one] for one in wanted if one in ids))
+        return list(dict.fromkeys(one for each in wanted for one in each if one))
 
-    def _answers(self, lines: Sequence[Body], *, fields: str) -> list[Mapping[str, Any]]:
+    def _answers(self, lines: Sequence[Sequence[Body]], *, fields: str) -> list[Mapping[str, Any]]:
         if not lines:
             return []
         params: dict[str, Any] = {"filter_path": fields, "request_timeout": self._left_s()}
-        answers: list[Mapping[str, Any]] = self.client.msearch(body=list(lines), params=params)[
+        body = [part for line in lines for part in line]
+        answers: list[Mapping[str, Any]] = self.client.msearch(body=body, params=params)[
             "responses"
         ]
         return answers
@@ -158,22 +176,32 @@ class ServiceFusion:
         return left
 
 
-def _header(shard: Shard, *, text: str) -> Body:
-    """Return where the legs of a search are run on one shard: all on one copy of it.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What holds for all that is asked of the engine for one search."""
 
-    Documents have other numbers on other copies. The same text goes to the same one, so that its
-    pages agree, and other texts go to others, so that all have work. A copy that is lost meanwhile
-    is no matter: the engine takes another.
+    search: TextSearch
+    plan: FunnelPlan
+    post_filter: Mapping[str, Any] | None
 
-    Example:
-        >>> _header(Shard(index="films", number=2, nodes=("n1",)), text="fox")
-        {'index': 'films', 'preference': '_shards:2|_prefer_nodes:n1'}
-    """
-    chosen = ""
-    if shard.nodes:
-        number = crc32(text.encode("utf-8", "surrogatepass"))
-        chosen = f"|_prefer_nodes:{shard.nodes[number % len(shard.nodes)]}"
-    return {"index": shard.index, "preference": f"_shards:{shard.number}{chosen}"}
+    def line(self, query: Body, *, size: int, **more: Any) -> tuple[Body, Body]:
+        """Return one search of several, with where it is run.
+
+        Documents have other numbers on other copies of a shard. The same text goes to the same
+        copies, so that all legs and pages agree, and other texts go to others.
+        """
+        number = crc32(self.search.text.encode("utf-8", "surrogatepass"))
+        body: Body = {
+            "query": query,
+            "size": size,
+            "_source": False,
+            "track_total_hits": False,
+            "search_pipeline": NO_PIPELINE,
+            **more,
+        }
+        if self.post_filter is not None:
+            body["post_filter"] = dict(self.post_filter)
+        return {"index": self.plan.alias, "preference": f"funnel-{number}"}, body
 
 
 def _hits(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -182,12 +210,6 @@ def _hits(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return found
 
 
-def _place(name: str) -> tuple[int, int]:
-    """Read the name that a document has until it is fused.
-
-    Example:
-        >>> _place("2/1587")
-        (2, 1587)
-    """
-    shard, _, number = name.partition("/")
-    return int(shard), int(number)
+def _name(hit: Mapping[str, Any]) -> str:
+    name: str = hit["fields"].get(NAME, ("",))[0]
+    return name

@@ -326,7 +326,7 @@ def _bounds(
     best = np.zeros((len(subsets), len(record.queries)))
     for number, recorded in enumerate(record.queries):
         found = {
-            leg: {hit.doc_id for hit in recorded.hits(leg=column, depth=setting.depth)}
+            leg: {hit.doc_id for hit in recorded.hits(leg=column, setting=setting)}
             for leg, column in columns.items()
         }
         for row, subset in enumerate(subsets):

@@ -96,7 +96,7 @@ class Columns:
 
     def find(self, query: Query) -> dict[str, list[LegHit]]:
         terms = self._legs.plan.sparse.query_terms
-        found = self._legs.find(query)
+        found = self._legs.find_on_shards(query)
         return {column_of(leg, query_terms=terms): hits for leg, hits in found.items()}
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from opensearch_funnel.build.funnel import funnel_of
 from opensearch_funnel.core.fusion import fused
-from opensearch_funnel.core.leg_hit import LegHit
+from opensearch_funnel.core.leg_hit import LegHit, best_overall
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.core.ranking import Query, Ranking
@@ -55,9 +55,13 @@ class Index:
     numbered: bool
     found: Mapping[str, Mapping[str, Mapping[int, float]]]
     depth: int = DEEPEST
+    overall: bool = False
 
     def find(self, query: Query) -> dict[str, list[LegHit]]:
-        return {leg: self._leg(scores) for leg, scores in self.found[query.text].items()}
+        found = {leg: self._leg(scores) for leg, scores in self.found[query.text].items()}
+        if not self.overall:
+            return found
+        return {leg: best_overall(hits, depth=self.depth) for leg, hits in found.items()}
 
     def _leg(self, scores: Mapping[int, float]) -> list[LegHit]:
         hits = [
@@ -169,7 +173,12 @@ def test_a_replay_gives_the_order_of_the_client_form(
     live = funnel_of(
         plan,
         models=PlanModels(reranker=last, first_reranker=first),
-        legs=replace(index, depth=plan.depth, found=_only(index, plan.active_legs)),
+        legs=replace(
+            index,
+            depth=plan.depth,
+            overall=plan.fusion.by_service,
+            found=_only(index, plan.active_legs),
+        ),
         sources=SOURCES,
     )
     runs = [live.run(Ranking(recorded.query)) for recorded in record.queries]
@@ -212,7 +221,8 @@ def test_arrays_give_the_order_of_the_fusion_for_one_to_five_legs(
     weights = tuple(data.draw(st.sampled_from([1.0, 2.0, 5.0])) for _ in legs)
     record = recorded(index, FIVE, version)
     setting = Setting(legs=tuple(legs), weights=weights, fusion=fusion, depth=depth)
-    found = [replace(index, depth=depth).find(recorded.query) for recorded in record.queries]
+    live = replace(index, depth=depth, overall=fusion.by_service)
+    found = [live.find(recorded.query) for recorded in record.queries]
     expected = [
         fused(
             {leg: each[leg] for leg in legs},

@@ -171,7 +171,7 @@ class Replays:
         """Return what each leg found for each query, as a live funnel gets it."""
         columns = dict(zip(setting.legs, self._record.columns(setting), strict=True))
         return [
-            {leg: asked.hits(leg=column, depth=setting.depth) for leg, column in columns.items()}
+            {leg: asked.hits(leg=column, setting=setting) for leg, column in columns.items()}
             for asked in self._record.queries[queries.start : queries.stop]
         ]
 
@@ -183,6 +183,7 @@ class Replays:
             listings=[[each[column] for column in columns] for each in self._listings[rows]],
             ties=self._ties[rows],
             depth=setting.depth,
+            overall=setting.fusion.by_service,
         )
 
     def _reranked(
@@ -252,7 +253,7 @@ def _work(setting: Setting) -> tuple[tuple[object, ...], ...]:
     """Return what a setting takes to replay, in parts: what is dearest to do again first."""
     fusion = setting.fusion
     return (
-        (setting.columns, setting.depth),
+        (setting.columns, setting.depth, fusion.by_service),
         (fusion.technique, fusion.rank_constant),
         (fusion.combination, fusion.full_match, setting.shares),
     )

@@ -36,15 +36,15 @@ class Listing:
     raw: Scores
     overall: Slots
 
-    def cut(self, depth: int) -> Listing:
-        """Return what the leg finds with another depth."""
-        kept = self.in_shard < depth
-        overall = np.argsort(np.argsort(self.overall[kept]))
+    def cut(self, depth: int, *, overall: bool = False) -> Listing:
+        """Return what the leg finds with another depth, on each shard or overall."""
+        kept = (self.overall if overall else self.in_shard) < depth
+        ranked = np.argsort(np.argsort(self.overall[kept]))
         return Listing(
             places=self.places[kept],
             in_shard=self.in_shard[kept],
             raw=self.raw[kept],
-            overall=overall,
+            overall=ranked,
         )
 
 
@@ -82,16 +82,26 @@ def tie_ranks(recorded: RecordedQuery) -> Integers:
     return np.array([place[key] for key in keys], dtype=np.int64)
 
 
-def equals_order(recorded: RecordedQuery, listings: Sequence[Listing], *, ties: Integers) -> Slots:
+def equals_order(
+    recorded: RecordedQuery, listings: Sequence[Listing], *, ties: Integers, overall: bool = False
+) -> Slots:
     """Return the candidates that legs found, in the order that equal fused scores leave standing.
 
     In arrays what ``core.fusion`` does document by document: shard by shard, and in each the
     order of the engine's hash table of document numbers; of one bucket the latest first.
+
+    Args:
+        recorded: the query's candidates.
+        listings: what its legs found.
+        ties: of ``tie_ranks``.
+        overall: no hash table is between: they stand by their numbers, then by shard.
     """
     joined = np.concatenate([np.empty(0, np.int64), *(one.places for one in listings)])
     rows, first = np.unique(joined, return_index=True)
     rows = rows[np.argsort(first)]
     shards, numbers = recorded.shards[rows], recorded.numbers[rows]
+    if overall:
+        return rows[np.lexsort((shards, ties[rows]))]
     known = numbers != UNKNOWN
     counts = np.bincount(shards) if len(rows) else np.zeros(1, dtype=np.int64)
     buckets = np.full(len(counts), 16, dtype=np.int64)
@@ -182,6 +192,7 @@ def pool(
     listings: Sequence[Sequence[Listing]],
     ties: Sequence[Integers],
     depth: int,
+    overall: bool = False,
 ) -> Pool:
     """Gather what legs found at a depth.
 
@@ -189,11 +200,12 @@ def pool(
         queries: as they were recorded.
         listings: the chosen legs of each query, in their order.
         ties: ``tie_ranks`` of each query.
-        depth: candidates of each leg and shard.
+        depth: candidates of each leg, on each shard or overall.
+        overall: whether the shards are one to those who fuse.
     """
-    cut = [[one.cut(depth) for one in each] for each in listings]
+    cut = [[one.cut(depth, overall=overall) for one in each] for each in listings]
     rows = [
-        equals_order(recorded, each, ties=tie)
+        equals_order(recorded, each, ties=tie, overall=overall)
         for recorded, each, tie in zip(queries, cut, ties, strict=True)
     ]
     counts = np.array([len(row) for row in rows], dtype=np.int64)

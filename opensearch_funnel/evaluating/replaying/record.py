@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from opensearch_funnel.core.errors import InputError, InvalidPlanError, InvalidRankingError
 from opensearch_funnel.core.fusion import Version
-from opensearch_funnel.core.leg_hit import LegHit
+from opensearch_funnel.core.leg_hit import LegHit, best_overall
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.core.progress import SILENT, Progress
 from opensearch_funnel.core.ranking import Query
@@ -118,11 +118,19 @@ class RecordedQuery:
             self.scores[model] = np.full(len(self.doc_ids), np.nan)
         return self.scores[model]
 
-    def hits(self, *, leg: int, depth: int) -> list[LegHit]:
-        """Return a leg's best hits of every shard, as the leg would with that depth."""
+    def hits(self, *, leg: int, setting: Setting) -> list[LegHit]:
+        """Return a leg's hits as they are fused: the best of every shard, or of all together.
+
+        Args:
+            leg: the leg's column.
+            setting: says how deep the leg is, and who fuses.
+        """
         found = [
             self._hit(place, leg=leg) for place in np.flatnonzero(self.raw[:, leg] > 0).tolist()
         ]
+        depth = setting.depth
+        if setting.fusion.by_service:
+            return best_overall(found, depth=depth)
         found.sort(key=_best_of_shard)
         kept: list[LegHit] = []
         in_shard: dict[int, int] = {}

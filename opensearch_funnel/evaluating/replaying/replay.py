@@ -67,7 +67,7 @@ def _stages(
     record: Record, number: int, setting: Setting, *, ask: Asker | None
 ) -> tuple[Stage, ...]:
     columns = dict(zip(setting.legs, record.columns(setting), strict=True))
-    found = _Found(record=record, number=number, columns=columns, depth=setting.depth)
+    found = _Found(record=record, number=number, columns=columns, setting=setting)
     stages: tuple[Stage, ...] = (
         Retrieve(found),
         Fuse(setting.legs, weights=setting.shares, fusion=setting.fusion, version=record.version),
@@ -90,13 +90,14 @@ class _Found:
     record: Record
     number: int
     columns: Mapping[str, int]
-    depth: int
+    setting: Setting
 
     def find(self, query: Query) -> dict[str, list[LegHit]]:
         del query
         asked = self.record.queries[self.number]
         return {
-            leg: asked.hits(leg=column, depth=self.depth) for leg, column in self.columns.items()
+            leg: asked.hits(leg=column, setting=self.setting)
+            for leg, column in self.columns.items()
         }
 
 

@@ -89,7 +89,7 @@ class CutScores:
                 }
             )
         answers = self.client.msearch(body=lines)["responses"]
-        return [_score(answer, place=place) for place, answer in enumerate(answers)]
+        return [_score(answer) for answer in answers]
 
     def _sparse(self, cuts: Sequence[Cut]) -> list[float]:
         encoder = self.models.sparse
@@ -124,8 +124,8 @@ class CutScores:
         return leg_queries(alone, text=cut.query, bm25={}, models=self.models)[leg]
 
 
-def _score(answer: Mapping[str, Any], *, place: int) -> float:
-    refuse_failed(answer, what="a probe", place=place)
+def _score(answer: Mapping[str, Any]) -> float:
+    refuse_failed(answer, what="a probe")
     return fsum(float(hit["_score"]) for hit in answer["hits"]["hits"])
 
 

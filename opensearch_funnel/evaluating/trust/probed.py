@@ -54,7 +54,7 @@ class Probed:
 
         Args:
             scores: the document's in each leg; it is not found where that is not above 0.
-            depth: hits that a leg keeps on each shard.
+            depth: hits that a leg keeps.
 
         Example:
             >>> hits = [LegHit(doc_id="a", score=3.0), LegHit(doc_id="b", score=2.0)]
@@ -72,9 +72,8 @@ class Probed:
         found: dict[str, Sequence[LegHit]] = {}
         for leg, hits in self.found.items():
             others = [hit for hit in hits if hit.doc_id != self.target]
-            beside = [hit.score for hit in others if hit.shard == shard]
             score = scores[leg]
-            reached = score > 0 and sum(one > score for one in beside) < depth
+            reached = score > 0 and sum(hit.score > score for hit in others) < depth
             own = LegHit(doc_id=self.target, score=score, shard=shard, doc_number=number)
             found[leg] = [*others, own] if reached else others
         return Probed(target=self.target, found=found)

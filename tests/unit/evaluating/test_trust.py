@@ -174,10 +174,10 @@ def test_of_equal_scores_a_document_has_the_middle_rank_where_health_is_told() -
 
 
 def test_a_document_is_found_only_as_deep_as_the_leg_is_searched() -> None:
-    hits = [LegHit(doc_id=f"d{n}", score=9.0 - n, shard=n % 2) for n in range(4)]
+    hits = [LegHit(doc_id=f"d{n}", score=9.0 - n) for n in range(4)]
     found = Probed(target="d0", found={"bm25": hits})
-    assert found.replaced({"bm25": 0.1}, depth=1).found["bm25"] == hits[1:]
-    assert len(found.replaced({"bm25": 0.1}, depth=2).found["bm25"]) == 4
+    assert found.replaced({"bm25": 0.1}, depth=3).found["bm25"] == hits[1:]
+    assert len(found.replaced({"bm25": 0.1}, depth=4).found["bm25"]) == 4
     assert found.replaced({"bm25": 7.5}, depth=9).ndcgs == (ndcg_at(2),)
 
 
