@@ -72,13 +72,30 @@ def degraded(response: Mapping[str, Any]) -> bool:
         >>> degraded({"aggregations": static, "hits": {"max_score": 0.7, "hits": [{}]}})
         True
     """
-    aggregations = response.get("aggregations") or {}
-    # With typed_keys, as Java's clients ask, an aggregation is named after its kind, too.
-    marked = aggregations.get(MARK) or aggregations.get(f"filter#{MARK}") or {}
-    meta = marked.get("meta")
-    if meta is None or meta.get("fusion") == STATIC:
+    meta = _meta(response)
+    if meta is None or fused_by_engine_instead(response):
         return True
     hits = response["hits"]
     if not meta.get("rank") or not hits["hits"]:
         return False
     return (hits.get("max_score") or 0.0) <= RANKED_ABOVE
+
+
+def fused_by_engine_instead(response: Mapping[str, Any]) -> bool:
+    """Say whether the service was to fuse and could not: all queries have the same weights then.
+
+    Example:
+        >>> marked = {"_funnel": {"meta": {"plan": "p", "rank": False, "fusion": "static"}}}
+        >>> fused_by_engine_instead({"aggregations": marked}), fused_by_engine_instead({})
+        (True, False)
+    """
+    return (_meta(response) or {}).get("fusion") == STATIC
+
+
+def _meta(response: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what the mark says; ``None`` where there is none."""
+    aggregations = response.get("aggregations") or {}
+    # With typed_keys, as Java's clients ask, an aggregation is named after its kind, too.
+    marked = aggregations.get(MARK) or aggregations.get(f"filter#{MARK}") or {}
+    meta: Mapping[str, Any] | None = marked.get("meta")
+    return meta

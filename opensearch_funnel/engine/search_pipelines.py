@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from hashlib import scrypt
 from typing import Any
 from urllib.parse import quote
@@ -22,11 +23,10 @@ _TOKEN = re.compile(r"[!-#%-~]+")
 
 
 def fusion_processor(plan: FunnelPlan) -> Body:
-    """Return the phase-results processor that fuses a plan's legs.
+    """Return the phase-results processor that fuses a plan's legs (``by_engine``).
 
-    Under ``auto`` the service fuses, and its page comes as a query of one place: reciprocal ranks
-    keep its order to the last hit, which scores on another scale would not. They also fuse the
-    searches that the service could not fuse in time.
+    Where the service fuses, its page comes as a query of one place: reciprocal ranks keep its
+    order to the last hit, which scores on another scale would not.
 
     Example:
         >>> plan = FunnelPlan.from_dict({"alias": "a", "fusion": {"technique": "rrf"}})
@@ -53,6 +53,26 @@ def fusion_processor(plan: FunnelPlan) -> Body:
             },
         }
     }
+
+
+def by_engine(plan: FunnelPlan) -> FunnelPlan:
+    """Return what the engine runs of a plan by itself.
+
+    A search that the service could not fuse in time is fused by its ranks, with the trust in the
+    legs in their weights.
+
+    Example:
+        >>> plan = by_engine(FunnelPlan.from_dict({"alias": "a", "trust": {"bm25": 0.5}}))
+        >>> plan.fusion.technique, plan.weights
+        ('rrf', (0.25, 0.25, 0.5))
+    """
+    if not plan.fusion.by_service:
+        return plan
+    own = {leg: getattr(plan, leg) for leg in plan.active_legs}
+    weighed: dict[str, Any] = {
+        leg: replace(about, weight=about.weight * plan.trust.of(leg)) for leg, about in own.items()
+    }
+    return replace(plan, fusion=replace(plan.fusion, technique="rrf"), **weighed)
 
 
 def fusion_pipeline(plan: FunnelPlan) -> Body:

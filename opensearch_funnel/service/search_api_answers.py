@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.core.plan import LEGS, FunnelPlan
 from opensearch_funnel.engine.allow_list import MARK
-from opensearch_funnel.engine.hits import degraded, leg_scores
+from opensearch_funnel.engine.hits import degraded, fused_by_engine_instead, leg_scores
 from opensearch_funnel.engine.searching import NO_PIPELINE
 from opensearch_funnel.service.search_api_request import SearchRequest, SystemName
 from opensearch_funnel.service.tracing import AnswerTrace, HitTrace
@@ -57,6 +57,7 @@ class Answer:
         took_ms: the engine's own time, the service's stages included.
         degraded: whether a stage of the funnel did not take part that should have.
         upgraded: whether the funnel's legs were searched at all.
+        by_engine: whether the engine fused them because the service could not.
         total: how many documents match, as the engine counts: ``value``, and ``relation``
             (``eq``, or ``gte`` where it stopped counting).
         hits: best first.
@@ -68,6 +69,7 @@ class Answer:
     took_ms: int
     degraded: bool
     upgraded: bool = False
+    by_engine: bool = False
     total: Mapping[str, Any]
     hits: Sequence[Hit]
     trace: AnswerTrace | None = None
@@ -128,6 +130,7 @@ def read_answer(
         took_ms=int(response["took"]),
         degraded=system == "funnel" and sampled and degraded(response),
         upgraded=system == "funnel" and _upgraded(response),
+        by_engine=system == "funnel" and fused_by_engine_instead(response),
         total=response["hits"].get("total") or {"value": len(hits), "relation": "gte"},
         hits=hits,
     )

@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch
 from opensearch_funnel.core.plan import FunnelPlan, LegName
 from opensearch_funnel.engine.allow_list import TextSearch, read_text_search
 from opensearch_funnel.engine.hits import RANKED_ABOVE
+from opensearch_funnel.engine.search_pipelines import by_engine
 from opensearch_funnel.service.plans import ReadyPlan
 from opensearch_funnel.service.search_api_answers import Answer, Hit
 from opensearch_funnel.service.search_api_request import SearchRequest
@@ -38,6 +39,10 @@ _TERMS_TOLERANCE = 1e-4
 """Of a leg's terms, relative to its raw score."""
 _PAGE_TOLERANCE = 0.01
 """Of scores between 1,000 and 2,000: a hundred-thousandth of that range."""
+
+_BY_ENGINE = {
+    "fusion": "the service could not search the legs in time: the engine fused their ranks"
+}
 
 Terms = Mapping[Key, tuple[TextTerm, ...]]
 
@@ -77,7 +82,7 @@ def explain_funnel(
     search = read_text_search(request.body, plan=ready.plan)
     if not answer.upgraded or search is None:
         return explain_plain(client, answer, request)
-    plan = ready.plan
+    plan = by_engine(ready.plan) if answer.by_engine else ready.plan
     depth = plan.rerank.depth if plan.rerank.enabled else 0
     size = max(request.start + request.size, depth)
     runs = run_legs(client, plan, search, models=ready.models, size=size)
@@ -105,7 +110,7 @@ def explain_funnel(
         combination=None if rrf else plan.fusion.combination,
         candidates=runs.candidates,
         weights={leg: runs.weights[leg] for leg in plan.active_legs},
-        reasons=_reasons(runs, plan=plan),
+        reasons=_BY_ENGINE if answer.by_engine else _reasons(runs, plan=plan),
         reranked=len(reranked),
     )
     return replace(answer, hits=hits, trace=about)

@@ -132,7 +132,13 @@ def documents() -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def playground(
-    client: OpenSearch, index: str, *, scorer: Scorer, token: str | None = None, **changes: Any
+    client: OpenSearch,
+    index: str,
+    *,
+    scorer: Scorer,
+    token: str | None = None,
+    texts: IndexTexts | None = None,
+    **changes: Any,
 ) -> Iterator[Playground]:
     """Serve an index with a plan that is applied to it; deadlines nobody reaches."""
     models = PlanModels(sparse=SPARSE, dense=DENSE, first_reranker=LengthScorer(), reranker=scorer)
@@ -147,7 +153,7 @@ def playground(
     )
     app = create_app(
         plans,
-        IndexTexts(client),
+        texts or IndexTexts(client),
         engine_url="test",
         preload=list,
         routers=[search_routes(AppliedSearches(client, ready_plan=plans.get)), page_routes()],

@@ -9,7 +9,10 @@ import httpx2
 import pytest
 from opensearchpy import OpenSearch
 
+from opensearch_funnel.engine.client import connect
 from opensearch_funnel.engine.indices import index_body
+from opensearch_funnel.service.texts import IndexTexts
+from opensearch_funnel.settings import Settings
 
 from .conftest import RERANK, Scorer, fill, playground
 
@@ -98,6 +101,26 @@ def test_where_the_service_fuses_a_trace_says_how_it_weighed_the_legs(
         assert sum(about["weights"].values()) == pytest.approx(1.0)
         weights.append(tuple(about["weights"].values()))
     assert len(set(weights)) == len(QUERIES), "each query has weights of its own"
+
+
+@pytest.mark.parametrize("rerank", [OFF, RERANK], ids=["fused", "reranked"])
+def test_where_the_engine_had_to_fuse_its_order_is_explained(
+    start: Callable[..., Any], rerank: dict[str, Any]
+) -> None:
+    nobody = IndexTexts(connect(Settings(url="http://127.0.0.1:9")))
+    trust = {"bm25": 0.5, "decided": True, "reason": "as the test wants"}
+    here = start(fusion={"technique": "auto"}, trust=trust, rerank=rerank, depth=14, texts=nobody)
+    answer = asked(here.url, {"index": here.index, "query": "red fox", "size": 5})
+    assert answer["degraded"]
+    about = answer["trace"]
+    assert about["technique"] == "rrf"
+    assert about["weights"] == pytest.approx({"bm25": 0.25, "sparse": 0.25, "dense": 0.5})
+    assert list(about["reasons"]) == ["fusion"]
+    for hit in answer["hits"]:
+        trace = hit["trace"]
+        assert trace["consistent"], trace["differences"]
+        assert trace["fused_rank"] == hit["rank"]
+        assert trace["fused_score"] == pytest.approx(hit["score"], abs=1e-5)
 
 
 @pytest.mark.parametrize("blend", [0.0, 0.4])
