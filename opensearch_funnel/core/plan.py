@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from math import isclose, isfinite
-from typing import Any, get_args
+from typing import Any
 
 from opensearch_funnel.core.errors import InvalidPlanError
 from opensearch_funnel.core.plan_parts import (
@@ -30,7 +30,7 @@ from opensearch_funnel.core.plan_parts import (
     Trace,
     Trust,
 )
-from opensearch_funnel.core.query_kinds import Feature
+from opensearch_funnel.core.plan_reading import PARTS, read_table
 from opensearch_funnel.core.sampling import in_sample
 
 __all__ = [
@@ -355,67 +355,15 @@ class FunnelPlan:
             opensearch_funnel.core.errors.InvalidPlanError: unknown key 'detph' in the plan
         """
         parts: dict[str, Any] = dict(plain)
-        for name, kind in _PARTS.items():
+        for name, kind in PARTS.items():
             if name in parts:
-                parts[name] = _read(kind, parts[name], where=f"[{name}]")
+                parts[name] = read_table(kind, parts[name], where=f"[{name}]")
         for name in _TUPLES:
             if isinstance(parts.get(name), list):
                 parts[name] = tuple(parts[name])
-        plan: FunnelPlan = _read(cls, parts, where="the plan")
-        return plan
+        if "alias" not in parts:
+            raise InvalidPlanError('a plan needs the index or alias that it is for: alias = "…"')
+        return read_table(cls, parts, where="the plan")
 
 
 _TUPLES = ("text_fields", "searched_fields")
-_PARTS: dict[str, type[Any]] = {
-    "bm25": Bm25Leg,
-    "sparse": SparseLeg,
-    "dense": DenseLeg,
-    "fusion": Fusion,
-    "trust": Trust,
-    "per_query": PerQuery,
-    "rerank": Reranking,
-    "deadlines": Deadlines,
-}
-_ANNOTATIONS: dict[str, tuple[Any, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-    "tuple[str, ...]": (tuple,),
-    **{name: (kind,) for name, kind in ((k.__name__, k) for k in _PARTS.values())},
-}
-_CHOICES: dict[str, Any] = {
-    "Technique": Technique,
-    "Combination": Combination,
-    "Trace": Trace,
-    "Matching": Matching,
-    "Feature": Feature,
-}
-
-
-def _read(kind: type[Any], values: Any, *, where: str) -> Any:
-    """Build one dataclass from a mapping, checking names, types and choices."""
-    if not isinstance(values, Mapping):
-        raise InvalidPlanError(f"{where} must be a table, not {values!r}")
-    known = {f.name: str(f.type) for f in fields(kind)}
-    for name, value in values.items():
-        if name not in known:
-            raise InvalidPlanError(f"unknown key {name!r} in {where}")
-        _check(name, value, known[name], where=where)
-    if kind is FunnelPlan and "alias" not in values:
-        raise InvalidPlanError('a plan needs the index or alias that it is for: alias = "…"')
-    return kind(**values)
-
-
-def _check(name: str, value: Any, annotation: str, *, where: str) -> None:
-    if annotation in _CHOICES:
-        choices = get_args(_CHOICES[annotation])
-        if value not in choices:
-            raise InvalidPlanError(
-                f"{name} in {where} must be one of {', '.join(choices)}, not {value!r}"
-            )
-        return
-    expected = _ANNOTATIONS[annotation]
-    wrong_bool = isinstance(value, bool) and bool not in expected
-    if wrong_bool or not isinstance(value, expected):
-        raise InvalidPlanError(f"{name} in {where} must be {annotation}, not {value!r}")
