@@ -60,7 +60,7 @@ NEAR = 1e-5
 FUSIONS: dict[str, Fusion] = {
     "rrf": Fusion(technique="rrf"),
     "min_max + arithmetic_mean": Fusion(technique="min_max"),
-    "min_max + geometric_mean": Fusion(combination="geometric_mean"),
+    "min_max + geometric_mean": Fusion(technique="min_max", combination="geometric_mean"),
     "l2 + harmonic_mean": Fusion(technique="l2", combination="harmonic_mean"),
     "z_score + arithmetic_mean": Fusion(technique="z_score"),
 }
