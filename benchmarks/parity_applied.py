@@ -38,8 +38,9 @@ def compare_reranked(
     """Rerank queries through the applied pipeline and in the client form: the whole window."""
     rerank = replace(plan.rerank, enabled=True, blend=_BLEND)
     chosen = replace(plan, rerank=rerank)
-    reranker = open_cross_encoder(rerank.model, threads=bench.settings.threads)
-    models = replace(models, reranker=reranker)
+    threads = bench.settings.threads
+    *first, last = (open_cross_encoder(name, threads=threads) for name in rerank.models)
+    models = replace(models, reranker=last, first_reranker=first[0] if first else None)
     return compare_applied(bench, chosen, queries, models=models, pages=[(0, rerank.depth)])
 
 
