@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from opensearch_funnel.core.errors import InvalidRankingError
 
@@ -78,9 +79,13 @@ def _shared_at_each_depth(short: Sequence[str], long: Sequence[str]) -> list[int
     """Count what the first 1, 2, … of both have in common."""
     one: set[str] = set()
     other: set[str] = set()
-    counts = []
-    for depth, doc_id in enumerate(long):
-        one.update(short[depth : depth + 1])
-        other.add(doc_id)
-        counts.append(len(one & other))
+    shared, counts = 0, []
+    for new, also in zip_longest(short, long):
+        if new == also:
+            shared += 1
+        else:
+            shared += (new in other) + (also in one)
+        one.add(new)
+        other.add(also)
+        counts.append(shared)
     return counts
