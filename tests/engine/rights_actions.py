@@ -104,6 +104,7 @@ _CALLS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("indices:admin/block/add", "indices:admin/block/add[s]"),
     ),
     ("POST", r"/_msearch", ("indices:data/read/msearch",)),
+    ("POST", r"/_mget", ("indices:data/read/mget",)),
     ("GET|POST", r"/(?P<index>[^/]+)/_search_shards", ("indices:admin/shards/search_shards",)),
     (
         "GET|POST",

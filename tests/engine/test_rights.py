@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from opensearchpy import OpenSearch
 
@@ -234,8 +235,12 @@ def test_the_role_of_the_service_is_enough_to_fuse(desk: Desk, service_url: str)
     with applied(desk.client, plan, service_url=service_url, default=True):
         answer = desk.client.search(index=desk.index, body=FOX)
         later = desk.client.search(index=desk.index, body={**FOX, "from": 1, "size": 1})
+        asked = {"index": desk.index, "query": "red fox"}
+        shown = httpx2.post(f"{service_url}/search?trace=true", json=asked, timeout=60).json()
     assert not degraded(answer)
     assert not degraded(later)
+    assert shown["hits"]
+    assert shown["trace"]["technique"] == "auto"
 
 
 @pytest.mark.usefixtures("_pipeline")

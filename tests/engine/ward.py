@@ -31,6 +31,8 @@ from opensearch_funnel.engine.indices import EncodedBy, Slot, index_body
 from opensearch_funnel.engine.state import AppliedPipeline
 from opensearch_funnel.service.app import create_app
 from opensearch_funnel.service.plans import LoadedPlans
+from opensearch_funnel.service.search_api import search_routes
+from opensearch_funnel.service.search_api_applied import AppliedSearches
 from opensearch_funnel.service.texts import IndexTexts
 from opensearch_funnel.testing import OverlapScorer, WordVector, WordWeights, served
 
@@ -148,7 +150,14 @@ def stand_in(client: OpenSearch, *, engine_url: str, token: str | None = None) -
     plans = LoadedPlans(
         read_plan=lambda plan_id: state.load_plan(client, plan_id), open_models=models_of
     )
-    app = create_app(plans, IndexTexts(client), engine_url=engine_url, preload=list, token=token)
+    app = create_app(
+        plans,
+        IndexTexts(client),
+        engine_url=engine_url,
+        preload=list,
+        routers=[search_routes(AppliedSearches(client, ready_plan=plans.get))],
+        token=token,
+    )
     with served(app) as address:
         yield address
 
