@@ -33,6 +33,7 @@ class FusedList:
         hits: how many the whole list has.
         nearest: the names (``funnel.id``) of all that the dense leg found, where they are known:
             the engine then looks at these alone, and need not search them again.
+        nearest_of: the index or alias that was searched for them.
         field: what the ids are of. No two hits share one.
         numbers: of the hits in their shards, where others than they may have their ids: a copy
             of a document keeps its ``funnel.id``.
@@ -41,6 +42,7 @@ class FusedList:
     ids: Sequence[str]
     hits: int
     nearest: Sequence[str] = ()
+    nearest_of: str = ""
     field: str = "_id"
     numbers: Sequence[int] = ()
 
@@ -95,7 +97,7 @@ def pinned_page(
         [(225.0, ['a', 'c']), (450.0, ['a', 'b'])]
     """
     if fused.nearest and "dense" in legs:
-        legs = {**legs, "dense": _among(legs["dense"], names=fused.nearest)}
+        legs = {**legs, "dense": _among_nearest(legs["dense"], fused=fused)}
     own = [named(query, name=leg) for leg, query in legs.items() if leg == "bm25"]
     # Named alone, a leg tells its own score; what is around it keeps that out of the order.
     others = [
@@ -117,18 +119,17 @@ def pinned_page(
     return {"bool": {"must": [{"bool": found}], "should": pins}}
 
 
-def _among(query: Mapping[str, Any], *, names: Sequence[str]) -> Body:
-    """Keep a search for neighbours to documents that are known to be among them.
+def _among_nearest(query: Mapping[str, Any], *, fused: FusedList) -> Body:
+    """Keep a search for neighbours to the documents that are known to be the nearest.
 
-    The engine compares so few vectors one by one, and follows no graph.
-
-    Example:
-        >>> _among({"knn": {"v": {"vector": [1.0], "k": 2}}}, names=["a"])
-        {'knn': {'v': {'vector': [1.0], 'k': 2, 'filter': {'terms': {'funnel.id': ['a']}}}}}
+    The engine compares so few vectors one by one, and follows no graph. Where a search meets other
+    indices, their neighbours are not known.
     """
     ((kind, fields),) = query.items()
     ((field, asked),) = fields.items()
-    return {kind: {field: {**asked, "filter": {"terms": {NAME: list(names)}}}}}
+    elsewhere = {"bool": {"must_not": [{"term": {"_index": fused.nearest_of}}]}}
+    known = {"bool": {"should": [{"terms": {NAME: list(fused.nearest)}}, elsewhere]}}
+    return {kind: {field: {**asked, "filter": known}}}
 
 
 def _in_order(ids: Sequence[str], *, field: str) -> list[Body]:

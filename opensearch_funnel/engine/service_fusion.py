@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -93,14 +93,18 @@ class ServiceFusion:
         order = fused_ids(found, weights=self.plan.weights, fusion=self.plan.fusion)
         best = [_Hit.read(hits[key]) for key in order[: wanted_of_list(search, plan=self.plan)]]
         nearest = [_name(hits[hit.doc_id]) for hit in found.get("dense", ())]
-        names = [hit.name for hit in best]
-        if all(names) and len(set(names)) == len(names):
-            numbers = sorted({hit.number for hit in best})
-            return FusedList(
-                ids=names, hits=len(order), nearest=nearest, field=NAME, numbers=numbers
-            )
+        listed = FusedList(
+            ids=[hit.name for hit in best],
+            hits=len(order),
+            nearest=nearest,
+            nearest_of=self.plan.alias,
+            field=NAME,
+            numbers=sorted({hit.number for hit in best}),
+        )
+        if all(listed.ids) and len(set(listed.ids)) == len(best):
+            return listed
         ids = self._ids(asked, best, lexical=legs.get("bm25", {}))
-        return FusedList(ids=ids, hits=len(order), nearest=nearest)
+        return replace(listed, ids=ids, field="_id", numbers=())
 
     def _found(
         self, asked: _Asked, legs: Mapping[str, Body], *, hits: dict[str, Mapping[str, Any]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from .conftest import RERANK, XSS, Playground, Scorer, documents, fill, playground
 
@@ -228,6 +228,32 @@ def test_the_token_is_asked_for_and_kept_for_the_tab(
         page.reload()
         expect(page.locator("#index")).to_have_value(index_name)
         assert TOKEN not in page.url
+
+
+def test_a_late_refusal_of_a_wrong_token_takes_nothing_from_the_right_one(
+    page: Page, client: OpenSearch, index_name: str, scorer: Scorer
+) -> None:
+    fill(client, index_name, shards=1)
+    late: list[Route] = []
+
+    def hold_wrong(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer wrong":
+            late.append(route)
+        else:
+            route.continue_()
+
+    with playground(client, index_name, scorer=scorer, token=TOKEN) as here:
+        page.route("**/search/indices", hold_wrong)
+        page.goto(f"{here.url}/?index={index_name}")
+        expect(page.locator("#token")).to_be_focused()
+        for token in ("wrong", TOKEN):
+            page.keyboard.type(token)
+            page.keyboard.press("Enter")
+        expect(page.locator("#index")).to_have_value(index_name)
+        with page.expect_response(lambda response: response.status == 401):
+            late[0].continue_()
+        page.reload()
+        expect(page.locator("#index")).to_have_value(index_name)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

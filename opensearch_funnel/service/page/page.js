@@ -22,6 +22,8 @@ async function fetchJson(path, { body, signal } = {}) {
     throw new Error("The service does not answer: is funnel serve running?");
   });
   if (response.status === 401) {
+    // Another one was given meanwhile: what becomes of that is still to come.
+    if (sessionStorage.getItem(TOKEN) !== token) throw new DOMException("outdated", "AbortError");
     sessionStorage.removeItem(TOKEN);
     throw Object.assign(new Error("token"), { wantsToken: true });
   }
