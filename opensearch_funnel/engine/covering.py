@@ -156,7 +156,10 @@ def shard_note(client: OpenSearch, plan: FunnelPlan, *, index: str) -> str | Non
     On the only shard of a search the engine fetches what it found in the same step, and that is
     every candidate of every leg; from two shards on it fuses first, and fetches what is left.
     Measured on 5,000 documents at the default depth: 68 ms at the median, 9 ms with two shards.
+    Where the service fuses, a page is all that the engine fetches.
     """
+    if plan.fusion.by_service:
+        return None
     if index_setting(client, index=index, name="index.number_of_shards") != "1":
         return None
     candidates = plan.depth * len(plan.active_legs)

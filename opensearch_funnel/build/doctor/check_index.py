@@ -224,8 +224,14 @@ def _one_shard(case: Case, index: Index) -> Iterator[Finding]:
     settings, coverage = index.settings, index.coverage
     shards = "" if isinstance(settings, Unread) else str(settings.get(_SHARDS, ""))
     documents = 0 if isinstance(coverage, Unread) else coverage.documents
-    if shards != "1" or documents < _SLOW_FROM or case.facts.pipeline_of(index) is None:
-        told = "one shard, and few documents" if shards == "1" else f"{shards} shards"
+    pipeline = case.facts.pipeline_of(index)
+    plan = None if pipeline is None or isinstance(pipeline.plan, Unread) else pipeline.plan
+    by_service = plan is not None and plan.fusion.by_service
+    if shards != "1" or documents < _SLOW_FROM or pipeline is None or by_service:
+        told = f"{shards} shards"
+        if shards == "1":
+            why = "and the service fuses" if by_service else "and few documents"
+            told = f"one shard, {why}"
         yield Finding(check=name, level="ok", finding=told, subject=index.name)
         return
     split = f"{index.name}-split"

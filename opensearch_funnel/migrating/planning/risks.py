@@ -33,8 +33,8 @@ _VERSIONS = (
 )
 _CURSORS = "a scroll or a point in time that is open at the cutover goes on to read the old index"
 _ONE_SHARD = (
-    "with one shard the engine fetches every candidate of a search before it fuses them; with two "
-    "it is several times faster (--shards 2)"
+    "with one shard a search of a plan that is not fused by auto fetches every candidate before it "
+    "fuses them; with two it is several times faster (--shards 2)"
 )
 _ROUTED = (
     "documents keep their routing; the funnel finds parents and children alike, each by its own "

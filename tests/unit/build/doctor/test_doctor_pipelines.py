@@ -235,8 +235,12 @@ def test_one_shard_is_slow_where_there_is_something_to_fetch() -> None:
     one = {"index.search.default_pipeline": "funnel-films", "index.number_of_shards": "1"}
     many = Coverage(documents=5000, ready=5000, pending=0, without_id=0, foreign=0)
     assert bad(facts(indices=(index(settings=one),))) == {}
-    found = bad(facts(indices=(index(settings=one, coverage=many),)))["index.shards"]
-    assert "/films-1/_split/films-1-split" in found.fix
+    films = index(settings=one, coverage=many)
+    fused = {name: replace(PLAN, fusion=Fusion(technique=name)) for name in ("rrf", "auto")}
+    by_engine = facts(indices=(films,), pipelines=(pipeline(plan=fused["rrf"]),))
+    assert "/films-1/_split/films-1-split" in bad(by_engine)["index.shards"].fix
+    by_service = facts(indices=(films,), pipelines=(pipeline(plan=fused["auto"]),))
+    assert "index.shards" not in bad(by_service)
 
 
 @pytest.mark.parametrize(
