@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 
 from opensearch_funnel.cli.main import main
 from opensearch_funnel.core.errors import EngineError, InvalidPlanError
-from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Reranking
+from opensearch_funnel.core.plan import Deadlines, FunnelPlan, Fusion, Reranking
 from opensearch_funnel.engine import state
 from opensearch_funnel.engine.applying import (
     apply_notes,
@@ -277,15 +277,20 @@ def test_an_index_of_several_shards_is_not_said_to_be_slow(
     client: OpenSearch, index_name: str, url: str
 ) -> None:
     make_films(client, index_name)
-    done = apply_pipeline(client, plan_for(client, index_name), service_url=url)
-    (said,) = apply_notes(client, plan_for(client, index_name), applied=done)
-    assert "one shard" in said
-    remove_pipeline(client, done.name)
+    fused = {name: Fusion(technique=name) for name in ("rrf", "auto")}
+    plans = {name: plan_for(client, index_name, fusion=one) for name, one in fused.items()}
+    done = apply_pipeline(client, plans["rrf"], service_url=url)
+    try:
+        (said,) = apply_notes(client, plans["rrf"], applied=done)
+        assert "one shard" in said
+        assert apply_notes(client, plans["auto"], applied=done) == [], "the service fuses"
+    finally:
+        remove_pipeline(client, done.name)
     two = f"{index_name}-two"
     client.indices.put_settings(index=index_name, body={"index.blocks.write": True})
     settings = {"index.number_of_shards": 2, "index.blocks.write": None}
     client.indices.split(index=index_name, target=two, body={"settings": settings})
-    plan = plan_for(client, two)
+    plan = plan_for(client, two, fusion=fused["rrf"])
     done = apply_pipeline(client, plan, service_url=url)
     try:
         assert apply_notes(client, plan, applied=done) == []
