@@ -1,9 +1,10 @@
 """What ``auto`` makes of an index on which one leg is worth nothing.
 
-The evaluation index of ``scifact`` is copied three times; each copy has one leg's part of every
-document exchanged for another document's (seed 1): the fields that BM25 searches, the vectors, or
-the term weights. All else stays as it is: ids, the other parts, the stored text that probes are
-made of. So nothing on the index tells what is wrong but what the legs find.
+The evaluation index of ``scifact`` is copied: once as it is, and once for each leg, with that
+leg's part of every document exchanged for another document's (seed 1): the fields that BM25
+searches, the vectors, or the term weights. All else stays as it is: ids, the other parts, the
+stored text that probes are made of. So nothing on the index tells what is wrong but what the legs
+find.
 
 The legs are measured, and every query of the test split is searched, as ``funnel evaluate
 --execution client`` does it. Goal: nDCG@10 not more than 0.02 below the best leg that is whole.
@@ -18,21 +19,19 @@ import json
 import os
 import random
 import sys
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from opensearchpy import OpenSearch, helpers
 
+from benchmarks.copied_index import SLOW, copied_index
 from opensearch_funnel.build.evaluation import Bench
 from opensearch_funnel.build.service import reachable_engine
 from opensearch_funnel.core.errors import FunnelError
 from opensearch_funnel.core.fusion import fused_ids
-from opensearch_funnel.core.leg_hit import best_overall
 from opensearch_funnel.core.models import PlanModels
 from opensearch_funnel.core.plan import LEGS, FunnelPlan, Fusion
 from opensearch_funnel.core.progress import SILENT, Progress
@@ -50,8 +49,10 @@ BOUND = 0.02
 _SEED = 1
 _CUTOFF = 10
 _SEARCHED = ("searched_title", "searched_text")
-_SLOW: dict[str, Any] = {"request_timeout": 600}
 _RRF = "rrf"
+
+Sources = Mapping[str, Body]
+"""The documents of an index by their ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +95,17 @@ def run(url: str | None, dataset: Dataset, *, progress: Progress = SILENT) -> li
     plan = FunnelPlan(alias=dataset.name)
     models = bench.open_encoders(plan)
     index = bench.encoded_index(dataset, plan, models=models).name
+    client = bench.client
+    sources: Sources = {hit["_id"]: hit["_source"] for hit in helpers.scan(client, index=index)}
+    ((_, about),) = client.indices.get_mapping(index=index).items()
+    text = about["mappings"]["properties"][plan.text_fields[-1]]
+    added = dict.fromkeys(_SEARCHED, text)
     found = []
     for leg in ("", *LEGS):
-        with _copied(bench.client, index, plan=plan, leg=leg) as copy:
-            bound = bound_plan(bench.client, replace(plan, alias=copy))
-            found.append(_measured(bench.client, bound, dataset, models=models, leg=leg))
+        fill = partial(_filled, client, sources=sources, plan=plan, leg=leg)
+        with copied_index(client, index, fill=fill, added=added) as copy:
+            bound = bound_plan(client, replace(plan, alias=copy))
+            found.append(_measured(client, bound, dataset, models=models, leg=leg))
     return found
 
 
@@ -118,7 +125,7 @@ def _measured(
         grades = dataset.qrels[query.query_id]
         hits = legs.find(Query(text=query.text))
         orders: dict[str, Sequence[str]] = {
-            name: [hit.doc_id for hit in best_overall(hits[name])] for name in LEGS
+            name: [hit.doc_id for hit in hits[name]] for name in LEGS
         }
         orders[_RRF] = fused_ids(hits, weights=(1, 1, 1), fusion=Fusion(technique="rrf"))
         orders["auto"] = fused_ids(hits, weights=plan.weights, fusion=plan.fusion)
@@ -128,35 +135,17 @@ def _measured(
     return Broken(leg=leg, auto=means.pop("auto"), alone=means, trust=plan.trust.reason)
 
 
-@contextmanager
-def _copied(client: OpenSearch, index: str, *, plan: FunnelPlan, leg: str) -> Iterator[str]:
-    """Copy an index with one leg's part of every document exchanged."""
-    copy = f"funnel-broken-{uuid.uuid4().hex[:8]}"
-    (about,) = client.indices.get(index=index).values()
-    mappings = about["mappings"]
-    text = mappings["properties"][plan.text_fields[-1]]
-    added = dict.fromkeys(_SEARCHED, text)
-    body = {
-        "settings": {"index": {"knn": True, "number_of_shards": 1, "number_of_replicas": 0}},
-        "mappings": {**mappings, "properties": {**mappings["properties"], **added}},
-    }
-    sources = {hit["_id"]: hit["_source"] for hit in helpers.scan(client, index=index)}
+def _filled(client: OpenSearch, copy: str, *, sources: Sources, plan: FunnelPlan, leg: str) -> None:
+    """Write the documents, with one leg's part of each exchanged."""
     ids = sorted(sources)
     shuffled = list(ids)
     random.Random(_SEED).shuffle(shuffled)  # noqa: S311 - the same exchange every time
-    other = dict(zip(ids, shuffled, strict=True))
     exchange = _EXCHANGES[leg]
-    try:
-        client.indices.create(index=copy, body=body)
-        lines = (
-            {"_index": copy, "_id": i, **exchange(sources[i], sources[other[i]], plan)} for i in ids
-        )
-        helpers.bulk(client, lines, chunk_size=250, **_SLOW)
-        client.indices.forcemerge(index=copy, params={"max_num_segments": 1, **_SLOW})
-        client.indices.refresh(index=copy)
-        yield copy
-    finally:
-        client.indices.delete(index=copy, params={"ignore_unavailable": "true"})
+    lines = (
+        {"_index": copy, "_id": own, **exchange(sources[own], sources[other], plan)}
+        for own, other in zip(ids, shuffled, strict=True)
+    )
+    helpers.bulk(client, lines, chunk_size=250, **SLOW)
 
 
 def _with_words(own: Body, words: Body) -> Body:

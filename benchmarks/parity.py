@@ -20,7 +20,6 @@ import json
 import os
 import random
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.copied_index import SLOW, copied_index
 from benchmarks.parity_applied import compare_auto, compare_reranked
 from opensearch_funnel import Query, Ranking
 from opensearch_funnel.build.evaluation import Bench
@@ -65,7 +65,6 @@ FUSIONS: dict[str, Fusion] = {
     "z_score + arithmetic_mean": Fusion(technique="z_score"),
 }
 _SEED = 0
-_COPY_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,25 +237,16 @@ def _on_shards(
     if number == 1:
         yield plan
         return
-    copy = f"funnel-parity-{number}-{uuid.uuid4().hex[:8]}"
-    found = client.indices.get(index=plan.alias)
-    ((_, about),) = found.items()
-    kept = {k: v for k, v in about["settings"]["index"].items() if k in {"knn", "analysis"}}
-    settings = {**kept, "number_of_shards": number, "number_of_replicas": 0}
-    body = {"settings": {"index": settings}, "mappings": about["mappings"]}
-    try:
-        progress.say(f"copying {plan.alias} to {number} shards")
-        client.indices.create(index=copy, body=body)
-        slow: dict[str, Any] = {"request_timeout": _COPY_SECONDS}
+
+    def reindex(copy: str) -> None:
         client.reindex(
             body={"source": {"index": plan.alias}, "dest": {"index": copy}},
-            params={"refresh": "true", **slow},
+            params={"refresh": "true", **SLOW},
         )
-        client.indices.forcemerge(index=copy, params={"max_num_segments": 1, **slow})
-        client.indices.refresh(index=copy)
+
+    progress.say(f"copying {plan.alias} to {number} shards")
+    with copied_index(client, plan.alias, fill=reindex, shards=number) as copy:
         yield replace(plan, alias=copy)
-    finally:
-        client.indices.delete(index=copy, params={"ignore_unavailable": "true"})
 
 
 def _reached(result: Mapping[str, Any]) -> bool:

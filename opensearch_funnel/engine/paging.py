@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from opensearch_funnel.core.plan import LEGS
-from opensearch_funnel.engine.queries import Body, named
+from opensearch_funnel.engine.queries import NAME, Body, named
 
 SEQ_NO = "_seq_no"
 """Of the numbers that a document has in its shard the one that can be searched for."""
-NAME = "funnel.id"
 _HIGHEST, _REST = 900.0, 0.0001
 """Scores of such a page: below 1,000, and what is behind the list far below what is in it."""
 

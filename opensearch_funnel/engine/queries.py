@@ -15,7 +15,9 @@ Body = dict[str, Any]
 MATCH_NONE: Body = {"match_none": {}}
 _DIGITS = 9
 _ABOVE_NOTHING = 0.001
-ENCODED: Body = {"exists": {"field": "funnel.id"}}
+NAME = "funnel.id"
+"""The name that a document has for the funnel, told without opening it; a copy of it keeps it."""
+ENCODED: Body = {"exists": {"field": NAME}}
 """Matches the documents that were encoded. On an index that does not know the field, the engine
 turns it, and every query that requires it, into one that matches nothing; ``neural_sparse`` alone
 would fail there, and take the hits of that index with it."""

@@ -11,9 +11,9 @@ from typing import Any
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import MARK, STATIC, TextSearch
 from opensearch_funnel.engine.paging import FusedList, pinned_page, reranked_window
-from opensearch_funnel.engine.queries import Body, alone_in_hybrid, hybrid
+from opensearch_funnel.engine.queries import NAME, Body, alone_in_hybrid, hybrid
 
-KEY_FIELDS = ("funnel.id", "funnel.hash")
+KEY_FIELDS = (NAME, "funnel.hash")
 """What ``rank`` gets of each hit, glued together by the engine: the hash has a fixed length."""
 # The first leaves the object out, the second says so of each field: the engine stores no vector in
 # ``_source`` and puts it back before it filters, unless a pattern names it. Fetching 50 hits takes

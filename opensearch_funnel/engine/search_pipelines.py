@@ -33,8 +33,9 @@ def fusion_processor(plan: FunnelPlan) -> Body:
         >>> fusion_processor(plan)["score-ranker-processor"]["combination"]["rank_constant"]
         60
     """
+    plan = by_engine(plan)
     weights = list(plan.weights)
-    if plan.fusion.technique == "rrf" or plan.fusion.by_service:
+    if plan.fusion.technique == "rrf":
         return {
             "score-ranker-processor": {
                 "combination": {

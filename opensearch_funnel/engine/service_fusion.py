@@ -24,8 +24,8 @@ from opensearch_funnel.core.leg_hit import LegHit
 from opensearch_funnel.core.plan import FunnelPlan
 from opensearch_funnel.engine.allow_list import TextSearch
 from opensearch_funnel.engine.leg_hits import leg_alone, refuse_failed
-from opensearch_funnel.engine.paging import NAME, SEQ_NO, FusedList
-from opensearch_funnel.engine.queries import ENCODED, Body
+from opensearch_funnel.engine.paging import SEQ_NO, FusedList
+from opensearch_funnel.engine.queries import ENCODED, NAME, Body
 from opensearch_funnel.engine.rewriting import wanted_of_list
 from opensearch_funnel.engine.searching import NO_PIPELINE
 

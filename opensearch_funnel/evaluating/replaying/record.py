@@ -151,9 +151,7 @@ class RecordedQuery:
 
 
 def _best_of_shard(hit: LegHit) -> tuple[Any, ...]:
-    number = UNKNOWN if hit.doc_number is None else hit.doc_number
-    # Documents with a number are told apart by it alone, as the engine does.
-    return hit.shard, -np.float32(hit.score), number, hit.doc_id if number == UNKNOWN else ""
+    return hit.shard, -np.float32(hit.score), *hit.tie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
